@@ -1,0 +1,38 @@
+# Everything runs in .venv, which `make env` makes from constraints.txt (exact versions).
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help env demo check test test-slow format clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(STAMP) ## make .venv with the console script `flexkern`
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $(STAMP)
+
+demo: env ## train a FlexNet on real digits and show what size its kernels learned
+	$(BIN)/flexkern train digits
+
+check: env ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: env ## the default tests
+	$(BIN)/python -m pytest -q
+
+test-slow: env ## all tests, the long ones too
+	$(BIN)/python -m pytest -q -m ''
+
+format: env ## rewrite the code in the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv, caches and runs
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis runs

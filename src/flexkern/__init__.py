@@ -1,0 +1,42 @@
+"""flexkern: PyTorch convolutions whose kernels adapt.
+
+* Layers: ``FlexConv1d/2d/3d`` learn their size, ``CKConv1d/2d/3d`` have continuous kernels of a given size,
+  ``SeparableFlexConv1d/2d/3d`` are the depthwise-separable form. All take the arguments of ``torch.nn.ConvNd``.
+* What a kernel is made of: ``MAGNet``, ``GaborNet``, ``FourierNet``, ``SIREN``, ``MLP``, ``Table`` and the
+  ``GaussianWindow`` whose width is the size.
+* Sizes: ``sizes(model)``, ``freeze_sizes(model)``, ``unfreeze_sizes(model)``, ``size_parameters(model)``.
+* Models: ``create_model(name)``, ``list_models()``.
+* Underneath: ``flexkern.functional`` (the mathematics) and ``flexkern.engines`` (how a convolution is computed).
+
+Importing this package needs torch alone; ``flexkern.data``, ``.training``, ``.report`` and the command line
+come with extras (``pip install "flexkern[train]"``).
+"""
+
+from .generators import GENERATORS as GENERATORS
+from .generators import MLP as MLP
+from .generators import SIREN as SIREN
+from .generators import FourierNet as FourierNet
+from .generators import GaborNet as GaborNet
+from .generators import Generator as Generator
+from .generators import MAGNet as MAGNet
+from .generators import Table as Table
+from .layers import CKConv1d as CKConv1d
+from .layers import CKConv2d as CKConv2d
+from .layers import CKConv3d as CKConv3d
+from .layers import FlexConv1d as FlexConv1d
+from .layers import FlexConv2d as FlexConv2d
+from .layers import FlexConv3d as FlexConv3d
+from .layers import SeparableFlexConv1d as SeparableFlexConv1d
+from .layers import SeparableFlexConv2d as SeparableFlexConv2d
+from .layers import SeparableFlexConv3d as SeparableFlexConv3d
+from .layers import freeze_sizes as freeze_sizes
+from .layers import size_parameters as size_parameters
+from .layers import sizes as sizes
+from .layers import unfreeze_sizes as unfreeze_sizes
+from .models import FlexNet as FlexNet
+from .models import FlexTCN as FlexTCN
+from .models import create_model as create_model
+from .models import list_models as list_models
+from .windows import GaussianWindow as GaussianWindow
+
+__version__ = "0.1.0"

@@ -1,0 +1,113 @@
+"""Checkpoints of the authors' code (rjbruin/flexconv): their state dict into our FlexNet and FlexTCN."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..generators import GaborNet, Generator, MAGNet, MultiplicativeGenerator
+from ..layers.base import ContinuousConv
+from ..models import FlexNet, FlexTCN
+
+# Theirs carry what ours computes: grid length of the last forward, unused temperature, the threshold.
+IGNORED = ("train_length", "temperature", "mask_threshold")
+
+
+@torch.no_grad()
+def load_reference_state(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
+    """Copy the parameters of the authors' network into the same network of ours.
+
+    Multiplicative generators (MAGNet, GaborNet, FourierNet) are supported. Negative mask widths, which the
+    authors' code accepts as their absolute value, become positive; widths below half a sample are raised to it.
+
+    Args:
+        model: a :class:`FlexNet` or :class:`FlexTCN` of learned-size layers and the right sizes.
+        state: the authors' state dict, original names.
+
+    Raises:
+        ValueError: if an entry is missing, has the wrong shape, or is left over; it names the entry.
+    """
+    rest = {name: value for name, value in state.items() if not name.endswith(IGNORED)}
+    if isinstance(model, FlexNet):
+        _load_flexnet(model, rest)
+    elif isinstance(model, FlexTCN):
+        _load_flextcn(model, rest)
+    else:
+        raise ValueError(f"`model` must be a FlexNet or a FlexTCN, got {type(model).__name__}.")
+    if rest:
+        raise ValueError(f"the reference state has entries the model has no place for, first {next(iter(rest))!r}.")
+    return model
+
+
+def _load_flexnet(model: FlexNet, rest: dict[str, Tensor]) -> None:
+    _load_conv(model.stem[0], rest, "cconv1.")
+    _load_plain(model.stem[1], rest, "norm1.")
+    for index, block in enumerate(model.blocks):
+        _load_block(block, rest, f"blocks.{index}.")
+    _load_plain(model.head, rest, "out_layer.")
+
+
+def _load_flextcn(model: FlexTCN, rest: dict[str, Tensor]) -> None:
+    for index, block in enumerate(model.blocks):
+        _load_block(block, rest, f"backbone.{index}.")
+    _load_plain(model.head, rest, "finallyr.")
+
+
+def _load_block(block: nn.Module, rest: dict[str, Tensor], prefix: str) -> None:
+    body = block.body
+    assert isinstance(body, nn.Sequential)
+    for number, position in (("1", 0), ("2", 4)):
+        _load_conv(body[position], rest, f"{prefix}cconv{number}.")
+        _load_plain(body[position + 1], rest, f"{prefix}norm{number}.")
+    if isinstance(block.shortcut, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        _load_plain(block.shortcut, rest, f"{prefix}shortcut.0.")
+
+
+def _take(rest: dict[str, Tensor], name: str) -> Tensor:
+    if name not in rest:
+        raise ValueError(f"the reference state has no entry {name!r}.")
+    return rest.pop(name)
+
+
+def _fill(target: Tensor, value: Tensor, name: str) -> None:
+    if target.numel() != value.numel():
+        raise ValueError(f"{name!r} has shape {tuple(value.shape)}, expected {tuple(target.shape)}.")
+    target.copy_(value.reshape(target.shape))
+
+
+def _load_plain(module: nn.Module, rest: dict[str, Tensor], prefix: str) -> None:
+    """Norms and linear maps: the same names, at most other trailing axes of length 1."""
+    for name, target in module.state_dict(keep_vars=True).items():
+        _fill(target, _take(rest, prefix + name), prefix + name)
+
+
+def _load_conv(layer: nn.Module, rest: dict[str, Tensor], prefix: str) -> None:
+    assert isinstance(layer, ContinuousConv)
+    if layer.bias is not None:
+        _fill(layer.bias, _take(rest, f"{prefix}bias"), f"{prefix}bias")
+    if layer.window is not None:
+        mask = _take(rest, f"{prefix}mask_params").to(layer.window.centre.dtype)  # rows: axes; (mean, sigma)
+        layer.window.centre.copy_(mask[:, 0])
+        layer.window.set_width(mask[:, 1].abs())
+    _load_generator(layer.generator, rest, f"{prefix}Kernel.")
+
+
+def _load_generator(generator: Generator, rest: dict[str, Tensor], prefix: str) -> None:
+    if not isinstance(generator, MultiplicativeGenerator):
+        raise ValueError(f"only multiplicative generators can be imported, got {type(generator).__name__}.")
+    for index in range(generator.layers + 1):
+        names: dict[str, Tensor] = {"linear.weight": generator.wave_vector, "linear.bias": generator.phase}
+        if isinstance(generator, GaborNet | MAGNet):
+            names |= {"gamma": generator.gamma, "mu": generator.mu}
+        for name, target in names.items():
+            _fill(
+                target[index],
+                _take(rest, f"{prefix}filters.{index}.{name}"),
+                f"{prefix}filters.{index}.{name}",
+            )
+    for index in range(generator.layers):
+        for name, target in (("weight", generator.mixing_weight), ("bias", generator.mixing_bias)):
+            _fill(target[index], _take(rest, f"{prefix}linear.{index}.{name}"), f"{prefix}linear.{index}.{name}")
+    assert generator.readout_bias is not None
+    for name, target in (("weight", generator.readout_weight), ("bias", generator.readout_bias)):
+        _fill(target, _take(rest, f"{prefix}output_linear.{name}"), f"{prefix}output_linear.{name}")

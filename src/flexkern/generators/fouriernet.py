@@ -1,0 +1,49 @@
+"""FourierNet: products of plane waves."""
+
+import torch
+from torch import Tensor
+
+from ..functional.bandlimit import sine_frequency
+from .multiplicative import MultiplicativeGenerator
+from .region import Region
+
+
+class FourierNet(MultiplicativeGenerator):
+    r"""Multiplicative network with sine filters :math:`g_l(x) = \sin(W_l x + b_l)`.
+
+    Fathony et al. 2021, Eq. 4. Deviation: ``input_scale`` starts at 25.6, not at 256 as in the authors' FlexConv
+    code, which is far above the Nyquist frequency of usual kernels.
+
+    See :class:`MultiplicativeGenerator` for the arguments.
+
+    Example:
+        >>> FourierNet(1, 4, hidden=8)(torch.zeros(1, 5)).shape
+        torch.Size([4, 5])
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        channels: int,
+        *,
+        hidden: int = 32,
+        layers: int = 3,
+        input_scale: float = 25.6,
+        region: Region | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            dims,
+            channels,
+            hidden=hidden,
+            layers=layers,
+            input_scale=input_scale,
+            region=region,
+            device=device,
+            dtype=dtype,
+        )
+        self.reset_parameters()
+
+    def filter_frequencies(self, stddevs: float = 1.0) -> Tensor:
+        return sine_frequency(self.wave_vector)

@@ -1,0 +1,74 @@
+"""GaborNet: products of isotropic Gabor atoms."""
+
+import torch
+from torch import Tensor, nn
+
+from ..functional.bandlimit import gabor_frequency
+from ..functional.gabor import gabor_atoms
+from .multiplicative import MultiplicativeGenerator
+from .region import Region
+
+ALPHA, BETA = 6.0, 1.0  # shape and rate of the Gamma distribution of inverse widths (Fathony et al. 2021)
+
+
+class GaborNet(MultiplicativeGenerator):
+    r"""Multiplicative network with Gabor filters, one inverse width ``gamma`` per atom.
+
+    .. math:: g_{lj}(x) = \exp\left(-\tfrac12 \gamma_{lj}^2 \|x - \mu_{lj}\|^2\right) \sin(W_{lj} x + b_{lj})
+
+    Fathony et al. 2021, Eq. 6. At the start :math:`\gamma \sim \mathrm{Gamma}(6 / (L + 1), 1)`, wave vectors are
+    proportional to ``gamma`` and centres are uniform where the kernel is sampled (``region``).
+
+    See :class:`MultiplicativeGenerator` for the arguments.
+
+    Example:
+        >>> GaborNet(2, 4, hidden=8)(torch.zeros(2, 3, 5)).shape
+        torch.Size([4, 3, 5])
+    """
+
+    def __init__(
+        self,
+        dims: int,
+        channels: int,
+        *,
+        hidden: int = 32,
+        layers: int = 3,
+        input_scale: float = 25.6,
+        region: Region | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            dims,
+            channels,
+            hidden=hidden,
+            layers=layers,
+            input_scale=input_scale,
+            region=region,
+            device=device,
+            dtype=dtype,
+        )
+        empty = self.readout_weight.new_empty
+        self.gamma = nn.Parameter(empty(layers + 1, hidden, 1))
+        self.mu = nn.Parameter(empty(layers + 1, hidden, dims))
+        self.reset_parameters()
+
+    def filters_at(self, points: Tensor) -> Tensor:  # (D, P) -> (L + 1, H, P)
+        return gabor_atoms(points, self.wave_vector, self.phase, self.gamma, self.mu)
+
+    def filter_frequencies(self, stddevs: float = 1.0) -> Tensor:
+        return gabor_frequency(self.wave_vector, self.gamma, stddevs)
+
+    def reset_features(self) -> None:
+        super().reset_features()
+        reset_atoms(self, self.gamma, self.mu, [ALPHA / (self.layers + 1)] * (self.layers + 1))
+
+
+def reset_atoms(generator: MultiplicativeGenerator, gamma: Tensor, mu: Tensor, shapes: list[float]) -> None:
+    """Draw ``gamma`` of filter ``l`` from Gamma(shapes[l], 1), scale the wave vectors by it, place the centres."""
+    for layer, shape in enumerate(shapes):
+        draw = torch.distributions.Gamma(shape, BETA).sample(gamma.shape[1:])
+        gamma[layer].copy_(draw)
+    generator.wave_vector.mul_(gamma)
+    for axis, (low, high) in enumerate(generator.region.box()):
+        mu[..., axis].uniform_(low, high)

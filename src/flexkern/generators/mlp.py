@@ -1,0 +1,93 @@
+"""MLP: an ordinary small network over positions."""
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .base import Generator, check_choice
+from .region import Region
+
+ACTIVATIONS = {"relu": F.relu, "leaky_relu": F.leaky_relu, "silu": F.silu, "gelu": F.gelu, "tanh": torch.tanh}
+
+
+class MLP(Generator):
+    r"""Network :math:`h_{l+1} = \phi(\mathrm{norm}(A_l h_l + c_l))` over positions or their random Fourier features.
+
+    With ``fourier=n`` the input is :math:`(\sin 2\pi B x, \cos 2\pi B x)` with ``n`` fixed random rows of ``B``
+    (Tancik et al. 2020), drawn from N(0, fourier_scale^2) in Hz per unit coordinate and kept in the state dict.
+    Deviation from the authors' MLP: LayerNorm is the only norm offered; BatchNorm would make a kernel depend on
+    the positions it is sampled at.
+
+    Args:
+        hidden: units per layer, and the number of features.
+        layers: linear maps including the readout, at least 2.
+        activation: "relu", "leaky_relu", "silu", "gelu" or "tanh".
+        norm: whether a LayerNorm over the units precedes the activation.
+        fourier: number of random frequencies; 0 feeds the positions themselves.
+        fourier_scale: standard deviation of the random frequencies, Hz per unit coordinate.
+
+    Raises:
+        ValueError: for ``layers`` < 2, an unknown ``activation`` or a negative ``fourier``.
+
+    Example:
+        >>> MLP(1, 4, hidden=8, fourier=6)(torch.zeros(1, 5)).shape
+        torch.Size([4, 5])
+    """
+
+    frequencies: Tensor | None
+
+    def __init__(
+        self,
+        dims: int,
+        channels: int,
+        *,
+        hidden: int = 32,
+        layers: int = 3,
+        activation: str = "relu",
+        norm: bool = False,
+        fourier: int = 0,
+        fourier_scale: float = 4.0,
+        region: Region | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if layers < 2:
+            raise ValueError(f"`layers` must be at least 2 (one hidden layer and the readout), got {layers}.")
+        if fourier < 0:
+            raise ValueError(f"`fourier` must not be negative, got {fourier}.")
+        super().__init__(dims, channels, num_features=hidden, region=region, device=device, dtype=dtype)
+        self.activation = check_choice("activation", activation, tuple(ACTIVATIONS))
+        self.fourier_scale = fourier_scale
+        table = torch.empty(fourier, dims, device=device, dtype=dtype) if fourier else None
+        self.register_buffer("frequencies", table)
+        widths = [2 * fourier or dims] + [hidden] * (layers - 1)
+        self.hidden_layers = nn.ModuleList(
+            nn.Linear(a, b, device=device, dtype=dtype) for a, b in itertools.pairwise(widths)
+        )
+        norms = (nn.LayerNorm(hidden, device=device, dtype=dtype) for _ in self.hidden_layers) if norm else ()
+        self.norms = nn.ModuleList(norms)
+        self.reset_parameters()
+
+    def features_at(self, points: Tensor) -> Tensor:  # (D, P) -> (H, P)
+        hidden = points.T  # (P, D): the layout of nn.Linear
+        if self.frequencies is not None:
+            phase = 2 * math.pi * hidden @ self.frequencies.T
+            hidden = torch.cat([torch.sin(phase), torch.cos(phase)], dim=-1)
+        activation = ACTIVATIONS[self.activation]
+        for index, layer in enumerate(self.hidden_layers):
+            hidden = layer(hidden)
+            hidden = activation(self.norms[index](hidden) if self.norms else hidden)
+        return hidden.T
+
+    def reset_features(self) -> None:
+        if self.frequencies is not None:
+            self.frequencies.normal_(0, self.fourier_scale)
+        for module in itertools.chain(self.hidden_layers, self.norms):
+            module.reset_parameters()  # type: ignore[operator]
+
+    def extra_repr(self) -> str:
+        fourier = 0 if self.frequencies is None else len(self.frequencies)
+        return f"{super().extra_repr()}, activation={self.activation}, fourier={fourier}"

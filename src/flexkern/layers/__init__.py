@@ -1,0 +1,15 @@
+"""Drop-in convolutions with continuous kernels and learned sizes."""
+
+from .ckconv import CKConv1d as CKConv1d
+from .ckconv import CKConv2d as CKConv2d
+from .ckconv import CKConv3d as CKConv3d
+from .flexconv import FlexConv1d as FlexConv1d
+from .flexconv import FlexConv2d as FlexConv2d
+from .flexconv import FlexConv3d as FlexConv3d
+from .separable import SeparableFlexConv1d as SeparableFlexConv1d
+from .separable import SeparableFlexConv2d as SeparableFlexConv2d
+from .separable import SeparableFlexConv3d as SeparableFlexConv3d
+from .sizes import freeze_sizes as freeze_sizes
+from .sizes import size_parameters as size_parameters
+from .sizes import sizes as sizes
+from .sizes import unfreeze_sizes as unfreeze_sizes

@@ -1,0 +1,145 @@
+"""The arguments of a convolution, parsed once: nn.ConvNd's meaning, and errors that name the argument."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ..engines import Padding
+
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+
+@dataclass(frozen=True)
+class ConvArguments:
+    """Checked arguments; every per-axis value is a tuple. ``same`` tells that padding was given as 'same'."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Padding
+    dilation: tuple[int, ...]
+    groups: int
+    padding_mode: str
+    causal: bool
+    same: bool
+
+    @property
+    def dims(self) -> int:
+        return len(self.kernel_size)
+
+    def describe(self) -> str:
+        """The arguments as torch's layers print them: only what differs from the default."""
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        for name, default in (("stride", 1), ("dilation", 1)):
+            if max(getattr(self, name)) != default:
+                text += f", {name}={getattr(self, name)}"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
+        if self.causal or self.same:
+            text += ", causal=True" if self.causal else ", padding=same"
+        elif any(left for left, _ in self.padding):
+            text += f", padding={tuple(left for left, _ in self.padding)}"
+        return text if self.padding_mode == "zeros" else f"{text}, padding_mode={self.padding_mode}"
+
+
+def per_axis(name: str, value: int | Sequence[int], dims: int, *, least: int) -> tuple[int, ...]:
+    """``value`` for every axis.
+
+    Raises:
+        ValueError: if there are not ``dims`` integers, each at least ``least``.
+    """
+    values = (value,) * dims if isinstance(value, int) else tuple(value)
+    if len(values) != dims or not all(isinstance(v, int) for v in values):
+        raise ValueError(f"`{name}` must be an integer or {dims} of them, got {value!r}.")
+    if min(values) < least:
+        kind = "positive" if least == 1 else "not negative"
+        raise ValueError(f"`{name}` must be {kind}, got {value!r}.")
+    return values
+
+
+def parse_arguments(dims: int, *, causal: bool, **given: Any) -> ConvArguments:
+    """Check the arguments of an ``nn.ConvNd`` (given by name) and bring them into one form.
+
+    A causal layer pads by itself, on the old side only.
+
+    Raises:
+        ValueError: naming the argument, its value and what would be right.
+    """
+    in_channels, out_channels, groups = given["in_channels"], given["out_channels"], given["groups"]
+    for name in ("in_channels", "out_channels", "groups"):
+        per_axis(name, given[name], 1, least=1)
+    for name, value in (("in_channels", in_channels), ("out_channels", out_channels)):
+        if value % groups:
+            raise ValueError(f"`{name}` must be divisible by `groups`, got {value} and {groups}.")
+    if given["padding_mode"] not in PADDING_MODES:
+        raise ValueError(f"`padding_mode` must be one of {', '.join(PADDING_MODES)}, got {given['padding_mode']!r}.")
+    if causal and dims != 1:
+        raise ValueError(f"`causal` needs one dimension, got {dims}.")
+    kernel_size = per_axis("kernel_size", given["kernel_size"], dims, least=1)
+    stride = per_axis("stride", given["stride"], dims, least=1)
+    dilation = per_axis("dilation", given["dilation"], dims, least=1)
+    spans = tuple(d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True))
+    padding = _parse_padding(given["padding"], spans, stride, causal=causal)
+    return ConvArguments(
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        groups,
+        given["padding_mode"],
+        causal,
+        same=given["padding"] == "same",
+    )
+
+
+def _parse_padding(
+    padding: str | int | Sequence[int], spans: tuple[int, ...], stride: tuple[int, ...], *, causal: bool
+) -> Padding:
+    if causal:
+        if padding not in (0, "same"):
+            raise ValueError(f"a causal layer pads by itself: leave `padding` at 0 or 'same', got {padding!r}.")
+        return tuple((span, 0) for span in spans)
+    if padding == "valid":
+        return tuple((0, 0) for _ in spans)
+    if padding == "same":
+        if max(stride) > 1:
+            raise ValueError(f"`padding='same'` needs stride 1, got stride={stride}.")
+        return tuple((span // 2, span - span // 2) for span in spans)  # torch's split: one more at the end
+    if isinstance(padding, str):
+        raise ValueError(f"`padding` must be integers, 'same' or 'valid', got {padding!r}.")
+    return tuple((p, p) for p in per_axis("padding", padding, len(spans), least=0))
+
+
+def crop_padding(arguments: ConvArguments, bounds: Sequence[tuple[int, int]]) -> Padding:
+    """Padding that a cropped kernel needs to give what the whole kernel would with zeros around the crop.
+
+    Leaving out ``a`` taps in front moves the first tap by ``a * dilation`` samples; so the shape of the output
+    never depends on the learned size. Values become negative where the crop takes away more than was padded.
+    """
+    axes = zip(arguments.padding, bounds, arguments.kernel_size, arguments.dilation, strict=True)
+    return tuple((left - a * d, right - (k - b) * d) for (left, right), (a, b), k, d in axes)
+
+
+def check_input(input: Tensor, arguments: ConvArguments, name: str) -> None:
+    """Raise a ValueError if ``input`` is not (batch, channels, *signal) or unbatched (channels, *signal)."""
+    dims = arguments.dims
+    if input.dim() not in (dims + 1, dims + 2):
+        raise ValueError(
+            f"{name} expects input of shape (batch, channels, {dims} axes) or (channels, {dims} axes), "
+            f"got {tuple(input.shape)}."
+        )
+    channels = input.shape[-dims - 1]
+    if channels != arguments.in_channels:
+        raise ValueError(f"{name} expects {arguments.in_channels} input channels, got {channels}.")
+    if not input.is_floating_point():
+        raise ValueError(f"{name} expects floating-point input, got {input.dtype}; convert it with `.float()`.")
+    if arguments.padding_mode in ("reflect", "circular"):
+        # Checked for the whole kernel, so that success does not depend on the learned size.
+        for n, sides in zip(input.shape[-dims:], arguments.padding, strict=True):
+            if max(sides) > (n - 1 if arguments.padding_mode == "reflect" else n):
+                raise ValueError(f"{arguments.padding_mode} padding of {max(sides)} needs a longer signal than {n}.")

@@ -1,0 +1,145 @@
+"""What every layer with a continuous kernel shares."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..engines import ConvProblem, FactoredWeight, Plan, Weight, check_engine, dense, pad, plan_conv, run
+from ..generators import Generator, Region, get_generator
+from ..windows import Bounds, GaussianWindow
+from .arguments import ConvArguments, check_input, crop_padding
+from .sampling import sample_weight
+from .sizes import current_bounds
+
+
+class ContinuousConv(nn.Module):
+    """A convolution whose kernel is generator times window on a grid; the base of CKConv and FlexConv.
+
+    Args:
+        arguments: checked arguments of the convolution.
+        generator: name or factory of the kernel network.
+        window: decides the size; None uses the whole grid.
+        bias: whether an output bias, 0 at the start, is learned.
+        engine: "auto", "direct" or "fft".
+    """
+
+    dims: ClassVar[int]
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        arguments: ConvArguments,
+        generator: str | Callable[..., Generator],
+        window: GaussianWindow | None,
+        *,
+        bias: bool,
+        engine: str,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        super().__init__()
+        self.arguments = arguments
+        self.engine = check_engine(engine)
+        self.window = window
+        region = _initial_region(arguments, window)
+        channels = arguments.out_channels * region.fan_in
+        self.generator = get_generator(generator)(self.dims, channels, region=region, device=device, dtype=dtype)
+        parameter = nn.Parameter(torch.zeros(arguments.out_channels, device=device, dtype=dtype)) if bias else None
+        self.register_parameter("bias", parameter)
+
+    @property
+    def in_channels(self) -> int:
+        return self.arguments.in_channels
+
+    @property
+    def out_channels(self) -> int:
+        return self.arguments.out_channels
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        """The horizon: samples per axis of the whole grid."""
+        return self.arguments.kernel_size
+
+    @property
+    def bounds(self) -> Bounds:
+        """Per axis the samples ``(start, stop)`` of the horizon that are in use now."""
+        return tuple((0, k) for k in self.kernel_size) if self.window is None else current_bounds(self.window)
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The current extent of the kernel in samples per axis."""
+        return tuple(stop - start for start, stop in self.bounds)
+
+    def reset_parameters(self) -> None:
+        """Draw the generator anew, put the window back to its initial width and the bias to zero."""
+        self.generator.reset_parameters()
+        if self.window is not None:
+            self.window.reset_parameters()
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def factored_weight(self) -> Weight:
+        """The kernel as sampled now, as factors where the generator has them."""
+        return sample_weight(self.generator, self.window, self.bounds, self.out_channels)
+
+    @property
+    def weight(self) -> Tensor:  # shape: (out, in / groups, *size)
+        """The kernel as sampled now, after window and crop."""
+        return dense(self.factored_weight())
+
+    def plan(self, shape: Sequence[int]) -> Plan:
+        """How an input of ``shape`` is convolved; ``print(layer.plan(x.shape).explain())``."""
+        a = self.arguments
+        signal, padding = tuple(shape[-self.dims :]), crop_padding(a, self.bounds)
+        if a.padding_mode != "zeros":  # the signal is extended first, by that much
+            signal = tuple(n + left + right for n, (left, right) in zip(signal, padding, strict=True))
+            padding = tuple((0, 0) for _ in padding)
+        batch = shape[0] if len(shape) == self.dims + 2 else 1
+        problem = ConvProblem(
+            batch, a.in_channels, a.out_channels, signal, self.size, a.stride, padding, a.dilation, a.groups
+        )
+        return plan_conv(problem, self.engine)
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_input(input, self.arguments, type(self).__name__)
+        batched = input.dim() == self.dims + 2
+        signal, weight = self._match_dtypes(input if batched else input.unsqueeze(0))
+        if self.arguments.padding_mode != "zeros":
+            signal = pad(signal, crop_padding(self.arguments, self.bounds), self.arguments.padding_mode)
+        output = run(signal, weight, self.plan(input.shape), self.bias)
+        return output if batched else output.squeeze(0)
+
+    def _match_dtypes(self, signal: Tensor) -> tuple[Tensor, Weight]:
+        """Signal and weight in one dtype: autocast's if it is on, else they must agree, as in torch."""
+        weight = self.factored_weight()
+        if torch.is_autocast_enabled(signal.device.type):
+            dtype = torch.get_autocast_dtype(signal.device.type)
+            whole = weight.dense() if isinstance(weight, FactoredWeight) else weight
+            return signal.to(dtype), whole.to(dtype)
+        held = self.generator.readout_weight.dtype
+        if signal.dtype != held:
+            raise ValueError(
+                f"{type(self).__name__} holds {held} parameters but the input is {signal.dtype}; "
+                "convert one of them with `.to(dtype)`."
+            )
+        return signal, weight
+
+    def extra_repr(self) -> str:
+        return f"{self.arguments.describe()}, bias={self.bias is not None}, size={self.size}, engine={self.engine}"
+
+
+def _initial_region(arguments: ConvArguments, window: GaussianWindow | None) -> Region:
+    fan_in = arguments.in_channels // arguments.groups
+    if window is None:
+        return Region.whole(arguments.kernel_size, fan_in, arguments.causal)
+    return Region(
+        arguments.kernel_size,
+        window.initial_bounds(),
+        fan_in,
+        window.initial_centre,
+        window.initial_width,
+        window.threshold if window.continuous else None,
+        arguments.causal,
+    )

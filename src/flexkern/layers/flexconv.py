@@ -1,0 +1,91 @@
+"""Convolutions that learn the size of their kernel."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from ..generators import Generator
+from ..windows import GaussianWindow, width_for_size
+from .arguments import parse_arguments, per_axis
+from .base import ContinuousConv
+
+
+class FlexConv(ContinuousConv):
+    r"""Convolution that learns its kernel size: a continuous kernel times a Gaussian window of learnable width.
+
+    .. math:: \psi_{oi}(x) = w(x; \mu, \sigma) \, \mathrm{generator}_{oi}(x), \qquad x \in [-1, 1]^N
+
+    FlexConv (Romero et al. 2022, Eq. 3-4). ``kernel_size`` is the horizon, the largest size the kernel may take;
+    samples where the window is below its threshold are cropped away, so small kernels are cheap. The shape of the
+    output never depends on the learned size. See :class:`~flexkern.layers.ckconv.CKConv` for the other arguments
+    and deviations, and :class:`~flexkern.windows.GaussianWindow` for those of the window.
+
+    Args:
+        window: a factory such as ``GaussianWindow(threshold=0.05, per_channel=True)``; the paper's by default.
+        init_size: size in samples to start with, per axis; decided by the window (width 0.075) by default.
+
+    Raises:
+        ValueError: for an ``init_size`` outside the horizon or below the smallest window.
+
+    Example:
+        >>> layer = FlexConv2d(3, 8, kernel_size=33, padding="same")
+        >>> layer(torch.randn(2, 3, 32, 32)).shape, layer.size
+        (torch.Size([2, 8, 32, 32]), (5, 5))
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: str | int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        generator: str | Callable[..., Generator] = "magnet",
+        window: Callable[..., GaussianWindow] | None = None,
+        causal: bool = False,
+        init_size: int | Sequence[int] | None = None,
+        engine: str = "auto",
+    ) -> None:
+        if window is not None and (isinstance(window, GaussianWindow) or not callable(window)):
+            raise TypeError(f"`window` must be a factory such as GaussianWindow(threshold=0.05), got {window!r}.")
+        arguments = parse_arguments(
+            self.dims,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            padding_mode=padding_mode,
+            causal=causal,
+        )
+        made = (window or GaussianWindow)(
+            arguments.kernel_size, out_channels, causal=causal, device=device, dtype=dtype
+        )
+        if init_size is not None:
+            size = per_axis("init_size", init_size, self.dims, least=1)
+            made.start_from(width_for_size(arguments.kernel_size, size, made.threshold, causal=causal))
+        super().__init__(arguments, generator, made, bias=bias, engine=engine, device=device, dtype=dtype)
+
+
+class FlexConv1d(FlexConv):
+    __doc__ = FlexConv.__doc__
+    dims = 1
+
+
+class FlexConv2d(FlexConv):
+    __doc__ = FlexConv.__doc__
+    dims = 2
+
+
+class FlexConv3d(FlexConv):
+    __doc__ = FlexConv.__doc__
+    dims = 3

@@ -1,0 +1,53 @@
+"""Generator times window on a cropped grid: the weight of a layer."""
+
+import torch
+from torch import Tensor
+
+from ..engines import FactoredWeight, Weight
+from ..functional.grid import make_grid
+from ..generators import Generator, Table, evaluate_features
+from ..windows import Bounds, GaussianWindow
+
+
+def sample_weight(
+    generator: Generator,
+    window: GaussianWindow | None,
+    bounds: Bounds,
+    out_channels: int,
+) -> Weight:  # shape: (out, in / groups, *size)
+    r"""The kernel :math:`\psi(x) = w(x) \sum_m R_m F_m(x)` at the samples within ``bounds``.
+
+    Channel ``o * in + i`` of the generator is kernel (o, i). The result stays factored unless the window
+    differs by channel or the generator holds the values themselves. Sampling is done in float32 at least, also
+    under autocast: a kernel's positions need more than 8 bits.
+    """
+    reference, region = generator.readout_weight, generator.region
+    dtype = torch.promote_types(reference.dtype, torch.float32)
+    with torch.autocast(reference.device.type, enabled=False):
+        positions = make_grid(region.lengths, bounds=bounds, causal=region.causal, device=reference.device, dtype=dtype)
+        values = None if window is None else window(positions)
+        if isinstance(generator, Table):
+            whole = generator(positions).unflatten(0, (out_channels, -1))
+            return (whole if values is None else _windowed(whole, values)).to(reference.dtype)
+        readout, features = _factors(generator, positions)
+        readout = readout.unflatten(0, (out_channels, -1))
+        if values is None:
+            return FactoredWeight(readout, features.to(reference.dtype))
+        if values.dim() == features.dim() - 1:
+            return FactoredWeight(readout, (features * values).to(reference.dtype))
+        whole = FactoredWeight(readout.to(dtype), features).dense()
+        return _windowed(whole, values).to(reference.dtype)
+
+
+def _factors(generator: Generator, positions: Tensor) -> tuple[Tensor, Tensor]:  # (C, M'), (M', *K)
+    """Readout and features; the readout's constant is one more feature that is 1 everywhere."""
+    features = evaluate_features(generator, positions)
+    if generator.readout_bias is None:
+        return generator.readout_weight, features
+    readout = torch.cat([generator.readout_weight, generator.readout_bias[:, None]], dim=1)
+    return readout, torch.cat([features, torch.ones_like(features[:1])])
+
+
+def _windowed(whole: Tensor, values: Tensor) -> Tensor:
+    """Kernels (out, in, *K) times a window (*K), or (out, *K) if it differs by channel."""
+    return whole * (values if values.dim() == whole.dim() - 2 else values[:, None])

@@ -1,0 +1,133 @@
+"""Models by name, from options that can be written in a file."""
+
+import difflib
+import fnmatch
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from ..generators import get_generator
+from ..layers import CKConv1d, CKConv2d, FlexConv1d, FlexConv2d, SeparableFlexConv1d, SeparableFlexConv2d
+from ..windows import GaussianWindow
+from .blocks import CausalConv1d
+from .flexnet import FlexNet
+from .flextcn import FlexTCN
+
+Factors = Sequence[tuple[float, int]]
+
+FLEXNET3: Factors = ((1, 1), (1.5, 1), (2, 1))  # a guess: the published net does not state its factors
+FLEXNET5: Factors = ((1, 1), (1.5, 2), (2, 2))
+FLEXNET7: Factors = ((1, 2), (1.5, 3), (2, 2))
+
+
+def image_net(
+    layer: Callable[..., nn.Module],
+    in_channels: int = 3,
+    classes: int = 10,
+    *,
+    kernel_size: int = 33,
+    width: int = 24,
+    factors: Factors = FLEXNET7,
+    dropout: float = 0.2,
+    **options: Any,
+) -> FlexNet:
+    """A :class:`FlexNet` of ``layer``; ``options`` (generator, window, init_size, engine) go to the layer."""
+    conv = functools.partial(layer, kernel_size=kernel_size, padding="same", **options)
+    return FlexNet(in_channels, classes, conv, width=width, factors=factors, dropout=dropout)
+
+
+def sequence_net(
+    layer: Callable[..., nn.Module],
+    in_channels: int = 1,
+    classes: int = 10,
+    *,
+    kernel_size: int = 784,
+    width: int = 30,
+    blocks: int = 2,
+    dropout: float = 0.1,
+    **options: Any,
+) -> FlexTCN:
+    """A :class:`FlexTCN` of ``blocks`` blocks of ``layer``; ``options`` go to the layer."""
+    conv = functools.partial(layer, kernel_size=kernel_size, causal=True, **options)
+    return FlexTCN(in_channels, classes, conv, widths=(width,) * blocks, dropout=dropout)
+
+
+Builder = functools.partial[Any]
+
+MODELS: dict[str, Builder] = {
+    "flexnet": functools.partial(image_net, FlexConv2d),
+    "flexnet3": functools.partial(image_net, FlexConv2d, factors=FLEXNET3),
+    "flexnet5": functools.partial(image_net, FlexConv2d, factors=FLEXNET5, width=22),
+    "flexnet7": functools.partial(image_net, FlexConv2d, factors=FLEXNET7),
+    "separable_flexnet": functools.partial(image_net, SeparableFlexConv2d),
+    "ckcnn": functools.partial(image_net, CKConv2d, generator="siren"),
+    "convnet": functools.partial(image_net, nn.Conv2d, kernel_size=3),
+    "flextcn": functools.partial(sequence_net, FlexConv1d),
+    "flextcn2": functools.partial(sequence_net, FlexConv1d, blocks=2),
+    "flextcn4": functools.partial(sequence_net, FlexConv1d, blocks=4),
+    "flextcn6": functools.partial(sequence_net, FlexConv1d, blocks=6),
+    "separable_flextcn": functools.partial(sequence_net, SeparableFlexConv1d),
+    "cktcn": functools.partial(sequence_net, CKConv1d, generator="siren"),
+    "convtcn": functools.partial(sequence_net, CausalConv1d, kernel_size=7),
+}
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of all models, or of those that match a shell pattern.
+
+    Example:
+        >>> list_models("flextcn?")
+        ['flextcn2', 'flextcn4', 'flextcn6']
+    """
+    return sorted(fnmatch.filter(MODELS, pattern))
+
+
+def create_model(name: str, **options: Any) -> nn.Module:
+    """Build a model by name.
+
+    Options are those of :func:`image_net` or :func:`sequence_net` and, beyond them, of the convolution. All may be
+    plain values: ``generator={"name": "magnet", "hidden": 64}`` and ``window={"per_channel": True}`` are the same
+    as the factories ``MAGNet(hidden=64)`` and ``GaussianWindow(per_channel=True)``.
+
+    Raises:
+        ValueError: for an unknown name or option; it names the nearest.
+
+    Example:
+        >>> model = create_model("flexnet7", in_channels=3, classes=10)
+        >>> sum(p.numel() for p in model.parameters())
+        671650
+    """
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}{_nearest(name, MODELS)}. Known: {', '.join(list_models())}.")
+    builder = MODELS[name]
+    known = _option_names(builder)
+    for option in options:
+        if option not in known:
+            raise ValueError(f"unknown option `{option}` of model {name}{_nearest(option, known)}.")
+    return builder(**_built_from_plain_values(options))
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    found = difflib.get_close_matches(word, list(words), 1)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+def _option_names(builder: Builder) -> list[str]:
+    """Named arguments of the network, and of its convolution those that the network leaves open."""
+    network = [p for p in inspect.signature(builder.func).parameters if p not in ("layer", "options")]
+    convolution = inspect.signature(builder.args[0].__init__).parameters
+    return network + [name for name in ("generator", "window", "init_size", "engine") if name in convolution]
+
+
+def _built_from_plain_values(options: dict[str, Any]) -> dict[str, Any]:
+    """Descriptions of generator and window replaced by their factories."""
+    result = dict(options)
+    if isinstance(options.get("generator"), Mapping):
+        description = dict(options["generator"])
+        result["generator"] = get_generator(description.pop("name", "magnet"))(**description)
+    if isinstance(options.get("window"), Mapping):
+        result["window"] = GaussianWindow(**options["window"])
+    return result

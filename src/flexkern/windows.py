@@ -1,0 +1,211 @@
+"""The window whose learned width is the size of a kernel."""
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .deferred import Deferred
+from .functional.grid import pitch
+from .functional.window import continuous_window, crop_bounds, gaussian_window, radius_per_width, window_reach
+
+PAPER_WIDTH = 0.075  # initial width of every published run
+
+Bounds = tuple[tuple[int, int], ...]
+
+LIVE_WINDOWS: "weakref.WeakSet[GaussianWindow]" = weakref.WeakSet()
+"""Every window in memory, so that all that changed can be read with one host sync (see layers/sizes.py)."""
+
+
+class GaussianWindow(nn.Module, metaclass=Deferred):
+    r"""Gaussian window over the positions of a kernel, with learnable width (and centre) per axis.
+
+    .. math:: w(x) = \prod_a \exp\left(-\tfrac12 ((x_a - \mu_a) / \sigma_a)^2\right), \qquad
+              \sigma_a = \sigma^{\min}_a + e^{s_a}
+
+    Romero et al. 2022, Eq. 4. The samples where it falls below ``threshold`` are cropped, so the width decides the
+    size. Deviations: the paper's width is a free parameter that can reach zero (NaN) or change sign; here
+    ``s = log_width`` is learned, which keeps it above half a sample and makes a step of the optimiser a relative
+    change. ``continuous=True`` removes the step of height ``threshold`` at the border of the crop.
+
+    Args:
+        lengths: samples per axis of the kernel's grid, the horizon.
+        channels: number of output channels; needed for ``per_channel``.
+        causal: the grid's +1 is the most recent sample, and the window sits there.
+        width: initial width per axis, in the unit of the [-1, 1] coordinate. By default 0.075 as in the paper, or
+            a quarter above the smallest width where the grid is too coarse for that.
+        centre: initial centre per axis; 0, or 1 if causal.
+        threshold: relative height below which samples are cropped (paper: 0.1).
+        per_channel: one window per output channel instead of one per layer.
+        learn_width, learn_centre: whether they are learned; a tuple decides per axis.
+        continuous: see :func:`flexkern.functional.continuous_window`.
+
+    Shape: positions (D, *K) -> (*K), or (C, *K) per channel.
+
+    Raises:
+        ValueError: for a width at or below half a sample, a threshold outside (0, 1), or a wrong number of entries.
+
+    Example:
+        >>> window = GaussianWindow((33, 33))
+        >>> window(torch.zeros(2, 1, 1)).item()
+        1.0
+    """
+
+    centre: Tensor
+    log_width: Tensor
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        channels: int = 1,
+        *,
+        causal: bool = False,
+        width: float | Sequence[float] | None = None,
+        centre: float | Sequence[float] | None = None,
+        threshold: float = 0.1,
+        per_channel: bool = False,
+        learn_width: bool | Sequence[bool] = True,
+        learn_centre: bool | Sequence[bool] = True,
+        continuous: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        radius_per_width(threshold)  # raises for a threshold outside (0, 1)
+        self.lengths = tuple(lengths)
+        self.causal = causal
+        self.threshold = threshold
+        self.per_channel = per_channel
+        self.continuous = continuous
+        self.min_width = tuple(pitch(k) / 2 for k in self.lengths)
+        self.initial_width = self._check_width(width)
+        self.initial_centre = self._per_axis("centre", float(causal) if centre is None else centre)
+        self.learn_width = self._per_axis("learn_width", learn_width)
+        self.learn_centre = self._per_axis("learn_centre", learn_centre)
+        self.frozen_bounds: Bounds | None = None
+        shape = (channels, len(self.lengths)) if per_channel else (len(self.lengths),)
+        for name, learned in (("centre", self.learn_centre), ("log_width", self.learn_width)):
+            value = torch.empty(shape, device=device, dtype=dtype)
+            if any(learned):
+                self.register_parameter(name, nn.Parameter(value))
+            else:
+                self.register_buffer(name, value)
+        self.reset_parameters()
+        LIVE_WINDOWS.add(self)
+
+    def _per_axis(self, name: str, value: Any) -> tuple[Any, ...]:
+        values = (value,) * len(self.lengths) if isinstance(value, bool | int | float) else tuple(value)
+        if len(values) != len(self.lengths):
+            raise ValueError(f"`{name}` must be one value or {len(self.lengths)}, one per axis, got {values}.")
+        return values
+
+    def _check_width(self, width: float | Sequence[float] | None) -> tuple[float, ...]:
+        if width is None:
+            return tuple(max(PAPER_WIDTH, 1.25 * least) for least in self.min_width)
+        widths = self._per_axis("width", width)
+        for value, least, length in zip(widths, self.min_width, self.lengths, strict=True):
+            if not value > least:
+                raise ValueError(
+                    f"`width` must exceed half a sample, {least:.4g} on an axis of {length} samples, got {value}."
+                )
+        return widths
+
+    def start_from(self, width: tuple[float, ...]) -> None:
+        """Make ``width`` the initial width, and the current one."""
+        self.initial_width = self._check_width(width)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Put width and centre back to where they started."""
+        excess = [w - least for w, least in zip(self.initial_width, self.min_width, strict=True)]
+        self.log_width.copy_(self.log_width.new_tensor(excess).log())
+        self.centre.copy_(self.centre.new_tensor(self.initial_centre))
+
+    @property
+    def width(self) -> Tensor:  # shape: (D,) or (C, D)
+        """Widths per axis, always above half a sample; in the unit of the [-1, 1] coordinate."""
+        return self._floor() + self._masked(self.log_width, self.learn_width).exp()
+
+    def _floor(self) -> Tensor:
+        return torch.tensor(self.min_width, device=self.log_width.device, dtype=self.log_width.dtype)
+
+    @torch.no_grad()
+    def set_width(self, width: Tensor) -> None:
+        """Overwrite the widths, shape (D,) or (C, D); those below the floor are raised to just above it."""
+        floor = self._floor()
+        self.log_width.copy_((width - floor).clamp_min(1e-6 * floor.max()).log())
+
+    @staticmethod
+    def _masked(value: Tensor, learned: tuple[bool, ...]) -> Tensor:
+        if all(learned) or not any(learned):
+            return value
+        return torch.where(torch.tensor(learned, device=value.device), value, value.detach())
+
+    def forward(self, positions: Tensor) -> Tensor:  # (D, *K) -> (*K) or (C, *K)
+        """The window's values, in the precision of ``positions``."""
+        centre = self._masked(self.centre, self.learn_centre).to(positions.dtype)
+        width = self.width.to(positions.dtype)
+        if self.continuous:
+            return continuous_window(positions, centre, width, self.threshold)
+        return gaussian_window(positions, centre, width)
+
+    def reach(self) -> Tensor:  # shape: (D,)
+        """How far the support reaches per axis, the widest channel's; input of ``crop_bounds``."""
+        reach = window_reach(self.centre.detach(), self.width.detach(), self.threshold, causal=self.causal)
+        return reach.amax(dim=0) if self.per_channel else reach
+
+    def bounds_of(self, reach: Sequence[float]) -> Bounds:
+        """Per axis the samples ``(start, stop)`` kept for a reach already read to the host."""
+        return tuple(crop_bounds(k, r, causal=self.causal) for k, r in zip(self.lengths, reach, strict=True))
+
+    def initial_bounds(self) -> Bounds:
+        """The samples that the initial width keeps; from plain numbers, so it works on any device."""
+        centre = torch.tensor(self.initial_centre, dtype=torch.float64)
+        width = torch.tensor(self.initial_width, dtype=torch.float64)
+        return self.bounds_of(window_reach(centre, width, self.threshold, causal=self.causal).tolist())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # copies and unpickled windows are live, too
+        super().__setstate__(state)
+        LIVE_WINDOWS.add(self)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        if self.frozen_bounds is not None:  # the frozen size is that of the widths just loaded
+            self.frozen_bounds = self.bounds_of(self.reach().tolist())
+
+    def extra_repr(self) -> str:
+        kind = ", continuous" if self.continuous else ""
+        per = ", per_channel" if self.per_channel else ""
+        return (
+            f"threshold={self.threshold:g}, learn_width={self.learn_width}, learn_centre={self.learn_centre}{kind}{per}"
+        )
+
+
+def width_for_size(
+    lengths: Sequence[int], size: Sequence[float], threshold: float = 0.1, *, causal: bool = False
+) -> tuple[float, ...]:
+    """Widths whose windows keep ``size`` samples per axis.
+
+    Exact for a size of the same parity as the axis (a centred crop keeps the parity), else the next smaller one.
+    The floor of half a sample keeps at least 3 samples of an odd axis, 2 of an even or causal one.
+
+    Raises:
+        ValueError: if a size is below what the floor keeps or exceeds the axis.
+
+    Example:
+        >>> [round(w, 4) for w in width_for_size((33,), (5,))]
+        [0.0728]
+    """
+    widths = []
+    for length, wanted in zip(lengths, size, strict=True):
+        step = pitch(length)
+        reach = (wanted - 0.5) * step if causal else wanted / 2 * step
+        width = 1.25 * step / 2 if length == 1 else reach / radius_per_width(threshold)
+        least = len(range(*crop_bounds(length, step / 2 * radius_per_width(threshold), causal=causal)))
+        if not least <= wanted <= length or not width > step / 2:
+            raise ValueError(f"`init_size` must be between {least} and the kernel size {length}, got {wanted}.")
+        widths.append(width)
+    return tuple(widths)
