@@ -7,11 +7,11 @@ import torch
 
 from .plan import ConvProblem, Plan
 
-# Seconds per elementary operation, forward and backward together, float32 on two cores of a server CPU.
-# They only decide between engines; measuring them per machine is the work of a later command.
-SECONDS_PER_MULTIPLICATION = {"dense": 1.6e-11, "depthwise": 4.0e-10}
-SECONDS_PER_BUTTERFLY = 9.0e-10
-SECONDS_PER_COMPLEX_PRODUCT = {"dense": 8.0e-11, "depthwise": 1.6e-9}
+# Seconds per elementary operation, forward and backward together, float32 on one core of a server CPU. They only
+# decide between engines, so their ratios matter: a dense direct convolution and an FFT break even near 7x7.
+SECONDS_PER_MULTIPLICATION = {"dense": 7e-11, "depthwise": 7.5e-10}
+SECONDS_PER_BUTTERFLY = 2.0e-9
+SECONDS_PER_COMPLEX_PRODUCT = {"dense": 2.5e-9, "depthwise": 5e-9}
 SECONDS_PER_CALL = {"direct": 2.0e-5, "fft": 2.0e-4}
 
 
