@@ -1,6 +1,6 @@
 """Random changes of a whole batch (B, C, *S) on its device: no loop over samples, draws from one generator.
 
-Each sample gets an amount of its own. What moves in is zero: after `standardise`, the mean of its channel.
+Each sample gets an amount of its own. What moves in repeats the border, so it is right before `standardise` and after.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ Augmentation = Callable[[Tensor, "Generator | None"], Tensor]
 
 
 def random_shift(x: Tensor, pixels: int, generator: Generator | None = None) -> Tensor:
-    """Moves each sample by whole pixels, uniform in -pixels..pixels on every axis; zeros move in.
+    """Moves each sample by whole pixels, uniform in -pixels..pixels on every axis; the border is repeated.
 
-    The same as padding by `pixels` and cropping at random.
+    The same as replicate padding by `pixels` and cropping at random.
 
     Example:
         >>> random_shift(torch.ones(2, 1, 8, 8), 2).shape
@@ -29,8 +29,7 @@ def random_shift(x: Tensor, pixels: int, generator: Generator | None = None) -> 
     for axis, offset in zip(range(2, x.ndim), offsets, strict=True):
         length = x.shape[axis]
         source = torch.arange(length, device=x.device) + offset.unsqueeze(1)
-        inside = (source >= 0) & (source < length)
-        x = _take(x, axis, source.clamp(0, length - 1)) * _along(inside, axis, x.ndim)
+        x = _take(x, axis, source.clamp(0, length - 1))
     return x
 
 

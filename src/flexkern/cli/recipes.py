@@ -1,0 +1,33 @@
+"""``flexkern recipes``: what can be trained by name."""
+
+from __future__ import annotations
+
+import argparse
+
+from .text import table
+
+ABOUT = "list the recipes, or show one as YAML with all its keys"
+EXAMPLES = """\
+examples:
+  flexkern recipes
+  flexkern recipes digits
+  flexkern recipes digits > my_recipe.yaml    a start for your own
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """An optional name."""
+    parser.add_argument("recipe", nargs="?", metavar="NAME|FILE.yaml", help="the recipe to show")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the table, or one recipe."""
+    from ..training.recipe import list_recipes, load_recipe
+
+    if options.recipe:
+        print(load_recipe(options.recipe).to_yaml(), end="")
+        return 0
+    found = [load_recipe(name) for name in list_recipes()]
+    rows = [[recipe.name, recipe.data.name, recipe.model.name, recipe.about] for recipe in found]
+    print(table(["name", "task", "model", "what it reaches"], rows))
+    return 0

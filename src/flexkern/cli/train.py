@@ -1,0 +1,84 @@
+"""``flexkern train``: a recipe, some changed keys, a run."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from .text import duration_text, size_text, table
+
+ABOUT = "train a recipe; everything is written to runs/NAME"
+EXAMPLES = """\
+Every key of a recipe can be changed with --key value; `flexkern recipes NAME` shows a recipe with its keys.
+Keys of the sections data and optimiser may be shortened (--lr for --optimiser.lr).
+
+examples:
+  flexkern train digits
+  flexkern train digits --epochs 5 --model.width 8 --lr 2e-3
+  flexkern train mnist-flexnet --data-dir ~/data/mnist
+  flexkern train my_recipe.yaml --seed 1 --out runs/second
+  flexkern train digits --resume
+"""
+
+_OWN = {"--resume": False, "--data-dir": True, "--data_dir": True, "--out": True, "--help": False}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that are not keys of a recipe."""
+    parser.add_argument("recipe", metavar="NAME|FILE.yaml", help="a recipe by name (see `flexkern recipes`) or by path")
+    parser.add_argument("--resume", action="store_true", help="continue the run from its last checkpoint")
+    parser.add_argument("--data-dir", "--data_dir", metavar="D", help="folder with local copies of the data")
+    parser.add_argument("--out", metavar="DIR", help="the run folder (default: runs/NAME)")
+
+
+def split_changes(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Takes the ``--key value`` and ``--key=value`` pairs for the recipe out of the command line."""
+    rest: list[str] = []
+    changes: dict[str, str] = {}
+    words = iter(arguments)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if not word.startswith("--") or flag in _OWN:
+            rest.append(word)
+            if _OWN.get(word):
+                rest.extend(item for item in [next(words, None)] if item is not None)
+            continue
+        if not equals:
+            value = next(words, "--")
+            if value.startswith("--"):
+                raise ValueError(f"`{flag}` needs a value: {flag} VALUE; see `flexkern train --help`.")
+        changes[flag[2:]] = value
+    return rest, changes
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains and prints the learned sizes, the accuracy and what was written."""
+    from ..training.fitting import fit
+    from ..training.recipe import Recipe, load_recipe, override
+    from ..training.record import RunRecord
+
+    def changed(recipe: Recipe) -> Recipe:
+        recipe = override(recipe, options.changes)
+        if options.out:
+            recipe = replace(recipe, out=options.out)
+        return replace(recipe, data=replace(recipe.data, dir=options.data_dir)) if options.data_dir else recipe
+
+    recipe = changed(load_recipe(options.recipe))
+    if options.resume and (recipe.folder / "recipe.yaml").is_file():
+        recipe = changed(load_recipe(recipe.folder / "recipe.yaml"))  # the run's own keys need not be repeated
+    record: RunRecord = fit(recipe, resume=options.resume)
+    rows = [[name, size_text(found["horizon"]), size_text(found["size"])] for name, found in record.layers.items()]
+    if rows:
+        print("\n" + table(["layer", "horizon", "learned size"], rows))
+    chosen = f"{100 * record.validation_accuracy:.2f} % in epoch {record.best_epoch} of {record.epochs}"
+    print(
+        f"\ntest accuracy {100 * record.accuracy:.2f} % on {record.n_test:,} samples (validation {chosen};"
+        f" {record.parameters:,} parameters; {duration_text(record.seconds)})"
+    )
+    print("written:", *(f"\n  {path}" for path in _files(record.folder)), sep="")
+    return 0
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))

@@ -1,0 +1,115 @@
+"""evaluate: test-set accuracy of a finished run or of a weights file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data import Task, load_task
+from ..layers import sizes
+from .batches import Batches
+from .recipe import read_recipe
+from .weights import WeightsInfo, find_weights, load_weights
+
+
+def evaluate(
+    run_or_weights: str | Path, data_dir: str | Path | None = None, *, batch_size: int = 256
+) -> dict[str, Any]:
+    """Rebuilds a model and measures it on the test set of its task.
+
+    Args:
+        run_or_weights: a run folder, a weights.safetensors file, or the name of weights that come with the
+            package.
+        data_dir: local copies of the data; by default where the run found them.
+
+    Returns:
+        accuracy, correct, n (test samples), task, model, parameters, sizes, weights (path).
+
+    Raises:
+        FileNotFoundError: no such run or weights, or no data.
+        ValueError: a damaged file, or data of another shape than the model was made for.
+    """
+    path = find_weights(run_or_weights)
+    model, info = load_weights(path)
+    task = load_task(info.task, data_dir if data_dir is not None else _data_dir_of(path))
+    _check_fit(task, info)
+    task = with_extras(task, _extras_of(path))
+    x = normalise(task.x_test, info.mean, info.std, task.lengths_test)
+    correct = count_correct(model, x, task, batch_size=batch_size)
+    return {
+        "accuracy": correct / len(x),
+        "correct": correct,
+        "n": len(x),
+        "task": info.task,
+        "model": info.model,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "sizes": {name: list(size) for name, size in sizes(model).items()},
+        "weights": str(path),
+    }
+
+
+@torch.inference_mode()
+def count_correct(model: nn.Module, x: Tensor, task: Task, *, batch_size: int = 256) -> int:
+    """Number of test samples the model classifies rightly.
+
+    ``x`` is ``task.x_test`` as the model must see it, except for what ``task.complete`` adds to each batch.
+    """
+    model.eval()
+    device = next(model.parameters()).device
+    correct = 0
+    for batch, labels in Batches(x, task.y_test, batch_size):
+        logits = model(task.complete(batch.to(device)))
+        correct += int((logits.argmax(dim=1).cpu() == labels).sum())
+    return correct
+
+
+def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...], lengths: Tensor | None = None) -> Tensor:
+    """``(x - mean) / std`` per channel; padding beyond ``lengths`` stays 0; without a mean, no change."""
+    if not mean:
+        return x
+    column = (-1, *(1 for _ in x.shape[2:]))
+    out = (x - torch.tensor(mean).view(column)) / torch.tensor(std).view(column)
+    if lengths is None:
+        return out
+    return out * (torch.arange(x.shape[-1]) < lengths[:, None]).unsqueeze(1)
+
+
+def with_extras(task: Task, stored: dict[str, Tensor]) -> Task:
+    """``task`` with the stored permutation and suffix of a run instead of its own."""
+    order, own = stored.get("permutation"), task.extras.get("permutation")
+    if order is not None and own is not None and not torch.equal(order, own):
+        change = own.argsort()[order]  # undo our order, apply the stored one
+        task = replace(task, x_train=task.x_train[..., change], x_test=task.x_test[..., change])
+    return replace(task, extras={**task.extras, **stored})
+
+
+def _check_fit(task: Task, info: WeightsInfo) -> None:
+    have = (task.channels, task.classes)
+    want = (info.in_channels, len(info.class_names))
+    if have != want or len(task.shape) != len(info.shape):
+        raise ValueError(
+            f"these weights take {want[0]} channels, {len(info.shape)} axes and {want[1]} classes;"
+            f" task `{info.task}` has {have[0]} channels, {len(task.shape)} axes and {have[1]} classes."
+        )
+
+
+def _data_dir_of(weights: Path) -> str | None:
+    recipe = weights.parent / "recipe.yaml"
+    return read_recipe(recipe.read_text(encoding="utf-8"), source=str(recipe)).data.dir if recipe.is_file() else None
+
+
+def _extras_of(weights: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = weights.parent / "extras.safetensors"
+    if not path.is_file():
+        return {}
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file.") from error
