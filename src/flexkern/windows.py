@@ -22,13 +22,16 @@ LIVE_WINDOWS: "weakref.WeakSet[GaussianWindow]" = weakref.WeakSet()
 class GaussianWindow(nn.Module, metaclass=Deferred):
     r"""Gaussian window over the positions of a kernel, with learnable width (and centre) per axis.
 
-    .. math:: w(x) = \prod_a \exp\left(-\tfrac12 ((x_a - \mu_a) / \sigma_a)^2\right), \qquad
+    .. math:: w(x) = \prod_a \frac{\max(g_a - \tau, 0)}{1 - \tau}, \qquad
+              g_a = \exp\left(-\tfrac12 ((x_a - \mu_a) / \sigma_a)^2\right), \qquad
               \sigma_a = \sigma^{\min}_a + e^{s_a}
 
-    Romero et al. 2022, Eq. 4. The samples where it falls below ``threshold`` are cropped, so the width decides the
-    size. Deviations: the paper's width is a free parameter that can reach zero (NaN) or change sign; here
-    ``s = log_width`` is learned, which keeps it above half a sample and makes a step of the optimiser a relative
-    change. ``continuous=True`` removes the step of height ``threshold`` at the border of the crop.
+    The samples where :math:`g_a` falls below the threshold :math:`\tau` are cropped, so the width decides the size.
+    Deviations from Romero et al. 2022, Eq. 4, whose window is :math:`\prod_a g_a`, cut off where it is still 0.1 high
+    (``continuous=False``): there the output jumps whenever the size changes, and once the generator fits the data
+    within the crop, nothing tells a width that is too small to grow. Their width is a free parameter that can reach
+    zero (NaN) or change sign; here ``s = log_width`` is learned, which keeps it above half a sample and makes a step
+    of the optimiser a relative change.
 
     Args:
         lengths: samples per axis of the kernel's grid, the horizon.
@@ -40,7 +43,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
         threshold: relative height below which samples are cropped (paper: 0.1).
         per_channel: one window per output channel instead of one per layer.
         learn_width, learn_centre: whether they are learned; a tuple decides per axis.
-        continuous: see :func:`flexkern.functional.continuous_window`.
+        continuous: lower the window to zero at the border of the crop; False is the paper's window.
 
     Shape: positions (D, *K) -> (*K), or (C, *K) per channel.
 
@@ -68,7 +71,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
         per_channel: bool = False,
         learn_width: bool | Sequence[bool] = True,
         learn_centre: bool | Sequence[bool] = True,
-        continuous: bool = False,
+        continuous: bool = True,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -177,7 +180,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
             self.frozen_bounds = self.bounds_of(self.reach().tolist())
 
     def extra_repr(self) -> str:
-        kind = ", continuous" if self.continuous else ""
+        kind = "" if self.continuous else ", continuous=False"
         per = ", per_channel" if self.per_channel else ""
         return (
             f"threshold={self.threshold:g}, learn_width={self.learn_width}, learn_centre={self.learn_centre}{kind}{per}"

@@ -25,7 +25,15 @@ _OWN = {"--resume": False, "--data-dir": True, "--data_dir": True, "--out": True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that are not keys of a recipe."""
+    """The options that are not keys of a recipe, and the table of those that are."""
+    from ..training.recipe import recipe_keys
+
+    keys = []
+    for key, about in recipe_keys().items():
+        default = about["default"]
+        keys.append([key, "-" if default in (None, "", ()) else str(default), about["help"]])
+    keys.append(["model.OPTION", "-", "any option of the model, such as model.width"])
+    parser.epilog = f"{EXAMPLES}\n{table(['key', 'default', 'meaning'], keys)}"
     parser.add_argument("recipe", metavar="NAME|FILE.yaml", help="a recipe by name (see `flexkern recipes`) or by path")
     parser.add_argument("--resume", action="store_true", help="continue the run from its last checkpoint")
     parser.add_argument("--data-dir", "--data_dir", metavar="D", help="folder with local copies of the data")

@@ -57,6 +57,11 @@ class Generator(nn.Module, metaclass=Deferred):
         bias = nn.Parameter(torch.empty(channels, device=device, dtype=dtype)) if readout_bias else None
         self.register_parameter("readout_bias", bias)
 
+    @property
+    def readout(self) -> tuple[Tensor, Tensor | None]:  # (C, M), (C,)
+        """The linear map that ends the generator: weight and constant."""
+        return self.readout_weight, self.readout_bias
+
     def features_at(self, points: Tensor) -> Tensor:  # (D, P) -> (M, P)
         """The features at a list of points."""
         raise NotImplementedError

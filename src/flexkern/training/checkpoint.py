@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from ._lightning import TorchCheckpointIO
 from .atomic import atomic_path
 
 

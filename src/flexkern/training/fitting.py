@@ -14,7 +14,7 @@ from torch import nn
 
 from ..data import Split, Task, load_task, split_task, standardise
 from ..layers import sizes
-from ._lightning import lightning
+from ._lightning import MisconfigurationException, lightning
 from .atomic import write_tensors
 from .batches import Batches
 from .callbacks import KeepBest, Progress, SaveLast, StopOnBadLoss, Tables
@@ -67,14 +67,16 @@ def _run(recipe: Recipe, folder: RunFolder, *, resume: bool, progress: bool) -> 
     task = prepare_task(recipe)
     split = split_task(task, recipe.data.validation, recipe.seed)
     module, info = _build(recipe, task)
+    tables, best = Tables(folder), KeepBest(folder.weights, info)
+    callbacks = [StopOnBadLoss(), tables, best, Progress(bar=progress), SaveLast(folder.checkpoint)]
+    trainer = _trainer(recipe, folder, callbacks)
+    # Whatever can be wrong with recipe and data is known by now: only from here on is an earlier run replaced.
     if not resume and folder.clear():
         logger.info("replacing the earlier run in %s.", folder.path)
     save_recipe(folder, recipe)
     if task.extras:
         write_tensors(folder.extras, task.extras)
-    tables, best = Tables(folder), KeepBest(folder.weights, info)
-    callbacks = [StopOnBadLoss(), tables, best, Progress(bar=progress), SaveLast(folder.checkpoint)]
-    _train(_trainer(recipe, folder, callbacks), module, recipe, split, folder.checkpoint if resume else None)
+    _train(trainer, module, recipe, split, folder.checkpoint if resume else None)
     model, _ = load_weights(folder.weights)
     _draw(model, folder)
     accuracy = count_correct(model, task.x_test, task) / len(task.x_test)
@@ -134,22 +136,24 @@ def _try_one_sample(model: nn.Module, task: Task, name: str) -> None:
 
 
 def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> lightning.Trainer:
-    events = _Events(folder.path, name="", version="", default_hp_metric=False)
-    return lightning.Trainer(
-        accelerator=recipe.accelerator,
-        devices=1,
-        max_epochs=recipe.epochs,
-        logger=events,
-        callbacks=callbacks,
-        plugins=[SafeCheckpointIO()],
-        gradient_clip_val=recipe.optimiser.gradient_clip or None,
-        default_root_dir=folder.path,
-        num_sanity_val_steps=0,
-        log_every_n_steps=10,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    try:
+        return lightning.Trainer(
+            accelerator=recipe.accelerator,
+            devices=1,
+            max_epochs=recipe.epochs,
+            logger=_Events(folder.path, name="", version="", default_hp_metric=False),
+            callbacks=callbacks,
+            plugins=[SafeCheckpointIO()],
+            gradient_clip_val=recipe.optimiser.gradient_clip or None,
+            default_root_dir=folder.path,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+    except (MisconfigurationException, ValueError) as error:
+        raise ValueError(f"`accelerator` {recipe.accelerator} cannot be used here: {error}") from error
 
 
 def _train(trainer: lightning.Trainer, module: Classifier, recipe: Recipe, split: Split, checkpoint: Any) -> None:

@@ -218,7 +218,7 @@ def full_key(key: str) -> str:
 
 
 def recipe_keys() -> dict[str, dict[str, Any]]:
-    """Every key -> {help, default, ...}, in the order of the dataclasses."""
+    """Every key -> {help, default, ...}, in the order of the dataclasses; model options are not among them."""
     keys: dict[str, dict[str, Any]] = {}
     for config in (Recipe, DataConfig, ModelConfig, OptimiserConfig):
         for item in dataclasses.fields(config):

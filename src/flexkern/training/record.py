@@ -114,7 +114,8 @@ def machine() -> dict[str, Any]:
 
 def command() -> str:
     """The command line of this process, ready to paste into a shell."""
-    program = Path(sys.argv[0]).name or "python"
+    path = Path(sys.argv[0])
+    program = "flexkern" if path.parts[-2:] == ("cli", "main.py") else path.name or "python"
     return shlex.join([program, *sys.argv[1:]])
 
 
