@@ -22,6 +22,7 @@ from .registry import load_task as load_task
 from .sequences import read_series_npz as read_series_npz
 from .task import Split as Split
 from .task import Task as Task
+from .task import normalise as normalise
 from .task import split_task as split_task
 from .task import standardise as standardise
 from .ts import read_ts as read_ts

@@ -185,13 +185,19 @@ def standardise(task: Task) -> Task:
     std = torch.where(std <= 1e-6 * mean.abs(), torch.ones_like(std), std)
     return replace(
         task,
-        x_train=_normalised(x, mean, std, task.lengths_train),
-        x_test=_normalised(task.x_test, mean, std, task.lengths_test),
+        x_train=normalise(x, mean, std, task.lengths_train),
+        x_test=normalise(task.x_test, mean, std, task.lengths_test),
         extras={**task.extras, "mean": mean, "std": std},
     )
 
 
-def _normalised(x: Tensor, mean: Tensor, std: Tensor, lengths: Tensor | None) -> Tensor:
+def normalise(x: Tensor, mean: Tensor, std: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """``(x - mean) / std`` for each channel; padding beyond ``lengths`` stays 0.
+
+    Example:
+        >>> normalise(torch.ones(2, 1, 3), torch.tensor([1.0]), torch.tensor([2.0])).sum().item()
+        0.0
+    """
     column = (-1,) + (1,) * (x.ndim - 2)
     out = (x - mean.view(column)).div_(std.view(column))
     return out if lengths is None else out * _valid(x, lengths).unsqueeze(1)

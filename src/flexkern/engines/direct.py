@@ -1,9 +1,9 @@
 """The direct engine: torch's own convolution."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..precision import autocast_off
 from .plan import Plan
 from .weight import Weight, dense
 
@@ -21,7 +21,7 @@ def direct(input: Tensor, weight: Weight, plan: Plan) -> Tensor:
     if any(side for pair in rest for side in pair):
         input = F.pad(input, [side for pair in reversed(rest) for side in pair])
     kernel = dense(weight)
-    with torch.autocast(input.device.type, enabled=False):
+    with autocast_off(input):
         return CONVOLUTIONS[len(problem.signal)](
             input, kernel, None, problem.stride, common, problem.dilation, problem.groups
         )

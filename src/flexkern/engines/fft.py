@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..precision import autocast_off
 from .plan import ConvProblem, Plan
 from .weight import FactoredWeight, Weight
 
@@ -23,7 +24,7 @@ def fft(input: Tensor, weight: Weight, plan: Plan) -> Tensor:
     problem, lengths = plan.problem, plan.transform
     axes = tuple(range(-len(lengths), 0))
     working = torch.promote_types(input.dtype, torch.float32)
-    with torch.autocast(input.device.type, enabled=False):
+    with autocast_off(input):
         signal = torch.fft.rfftn(_cut(input, problem).to(working), s=lengths, dim=axes)
         kernel = weight_spectrum(weight, problem, lengths).conj()
         product = mix_channels(signal, kernel, problem.groups)

@@ -66,7 +66,8 @@ class ConvProblem:
             before = max(left, 0)
             kept = n + min(left, 0)  # negative padding cuts the front off
             last = (out - 1) * stride - before + extent
-            lengths.append(fast_length(max(kept + before, last, extent)))
+            reached = (out - 1) * stride + 1  # the last output itself may lie beyond the signal
+            lengths.append(fast_length(max(kept + before, last, extent, reached)))
         return tuple(lengths)
 
 

@@ -40,7 +40,7 @@ def continuous_window(
               \qquad g_a(x) = \exp\left(-\tfrac12 ((x - \mu_a) / \sigma_a)^2\right)
 
     The paper cuts a window that is still :math:`\tau` = 0.1 high, so the output jumps whenever the learned
-    size changes by one sample. This variant is continuous in the width, and cropping it loses nothing.
+    size changes by one sample. This one is continuous in the width, and cropping it loses nothing.
     Deviation from Romero et al. 2022: it is ours.
 
     Example:

@@ -87,3 +87,8 @@ class Table(Generator):
 
     def reset_features(self) -> None:
         """The features are fixed."""
+
+    def _initial_features(self) -> Tensor:
+        # At a grid point one tent is 1 and all others are 0, so their energy is that of the window alone.
+        positions = self.region.positions(self.readout_weight.device, torch.float32)
+        return self.region.window(positions).flatten()[None]

@@ -51,7 +51,7 @@ def per_axis(name: str, value: int | Sequence[int], dims: int, *, least: int) ->
     Raises:
         ValueError: if there are not ``dims`` integers, each at least ``least``.
     """
-    values = (value,) * dims if isinstance(value, int) else tuple(value)
+    values = (value,) * dims if isinstance(value, int) else tuple(value) if isinstance(value, Sequence) else ()
     if len(values) != dims or not all(isinstance(v, int) for v in values):
         raise ValueError(f"`{name}` must be an integer or {dims} of them, got {value!r}.")
     if min(values) < least:

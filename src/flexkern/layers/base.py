@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..engines import ConvProblem, FactoredWeight, Plan, Weight, check_engine, dense, pad, plan_conv, run
 from ..generators import Generator, Region, get_generator
+from ..precision import autocast_dtype
 from ..windows import Bounds, GaussianWindow
 from .arguments import ConvArguments, check_input, crop_padding
 from .sampling import sample_weight
@@ -114,8 +115,8 @@ class ContinuousConv(nn.Module):
     def _match_dtypes(self, signal: Tensor) -> tuple[Tensor, Weight]:
         """Signal and weight in one dtype: autocast's if it is on, else they must agree, as in torch."""
         weight = self.factored_weight()
-        if torch.is_autocast_enabled(signal.device.type):
-            dtype = torch.get_autocast_dtype(signal.device.type)
+        dtype = autocast_dtype(signal)
+        if dtype is not None:
             whole = weight.dense() if isinstance(weight, FactoredWeight) else weight
             return signal.to(dtype), whole.to(dtype)
         held = self.generator.readout_weight.dtype

@@ -6,6 +6,7 @@ from torch import Tensor
 from ..engines import FactoredWeight, Weight
 from ..functional.grid import make_grid
 from ..generators import Generator, Table, evaluate_features
+from ..precision import autocast_off
 from ..windows import Bounds, GaussianWindow
 
 
@@ -23,7 +24,7 @@ def sample_weight(
     """
     reference, region = generator.readout_weight, generator.region
     dtype = torch.promote_types(reference.dtype, torch.float32)
-    with torch.autocast(reference.device.type, enabled=False):
+    with autocast_off(reference):
         positions = make_grid(region.lengths, bounds=bounds, causal=region.causal, device=reference.device, dtype=dtype)
         values = None if window is None else window(positions)
         if isinstance(generator, Table):

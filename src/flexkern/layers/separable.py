@@ -6,9 +6,50 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..engines import Plan
+from ..engines.direct import CONVOLUTIONS
 from ..generators import Generator
-from ..windows import GaussianWindow
+from ..windows import Bounds, GaussianWindow
+from .arguments import per_axis
 from .flexconv import FlexConv, FlexConv1d, FlexConv2d, FlexConv3d
+
+
+class Pointwise(nn.Module):
+    """A 1x1 convolution that keeps the variance: weights of standard deviation ``1 / sqrt(in)``, bias 0.
+
+    ``nn.ConvNd`` would start with a third of the variance, and draw that again whenever it is reset by itself.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        bias: bool,
+        dims: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        shape = (out_channels, in_channels, *(1,) * dims)
+        self.weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+        parameter = nn.Parameter(torch.empty(out_channels, device=device, dtype=dtype)) if bias else None
+        self.register_parameter("bias", parameter)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, set the bias to zero."""
+        nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return CONVOLUTIONS[self.weight.dim() - 2](input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"
 
 
 class SeparableFlexConv(nn.Module):
@@ -52,6 +93,7 @@ class SeparableFlexConv(nn.Module):
         super().__init__()
         if groups != 1:
             raise ValueError(f"`groups` must be 1 for a separable convolution, which is depthwise, got {groups}.")
+        per_axis("out_channels", out_channels, 1, least=1)
         self.depthwise = self.depthwise_class(
             in_channels,
             in_channels,
@@ -70,16 +112,20 @@ class SeparableFlexConv(nn.Module):
             init_size=init_size,
             engine=engine,
         )
-        convolution = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[self.dims]
-        self.pointwise = convolution(in_channels, out_channels, 1, bias=bias, device=device, dtype=dtype)
-        self.reset_parameters()
+        self.pointwise = Pointwise(in_channels, out_channels, bias=bias, dims=self.dims, device=device, dtype=dtype)
 
     def reset_parameters(self) -> None:
-        """Draw both parts anew; the pointwise weights keep the variance (standard deviation 1 / sqrt(in))."""
+        """Draw both parts anew."""
         self.depthwise.reset_parameters()
-        nn.init.normal_(self.pointwise.weight, std=self.pointwise.in_channels**-0.5)
-        if self.pointwise.bias is not None:
-            nn.init.zeros_(self.pointwise.bias)
+        self.pointwise.reset_parameters()
+
+    @property
+    def in_channels(self) -> int:
+        return self.depthwise.in_channels
+
+    @property
+    def out_channels(self) -> int:
+        return self.pointwise.weight.shape[0]
 
     @property
     def kernel_size(self) -> tuple[int, ...]:
@@ -91,8 +137,23 @@ class SeparableFlexConv(nn.Module):
         """The current extent of the kernels in samples per axis."""
         return self.depthwise.size
 
+    @property
+    def bounds(self) -> Bounds:
+        """Per axis the samples ``(start, stop)`` of the horizon that are in use now."""
+        return self.depthwise.bounds
+
+    @property
+    def weight(self) -> Tensor:  # shape: (out, in, *size)
+        """The kernels of the one dense convolution that equals both steps, sampled now."""
+        return self.pointwise.weight * self.depthwise.weight.squeeze(1)
+
+    def plan(self, shape: Sequence[int]) -> Plan:
+        """How the depthwise step convolves an input of ``shape``."""
+        return self.depthwise.plan(shape)
+
     def forward(self, input: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(input))
+        mixed: Tensor = self.pointwise(self.depthwise(input))
+        return mixed
 
 
 class SeparableFlexConv1d(SeparableFlexConv):

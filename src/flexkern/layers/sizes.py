@@ -42,6 +42,9 @@ def current_bounds(window: GaussianWindow) -> Bounds:
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def _known_bounds(window: GaussianWindow) -> Bounds:
+    if torch._C._functorch.is_functorch_wrapped_tensor(window.log_width):
+        # Inside torch.func transforms a parameter has neither identity nor version: read its value.
+        return window.bounds_of([value.item() for value in window.reach()])
     known = _KNOWN.get(window)
     if known is None or known[0] != _key(window):
         _refresh(window)

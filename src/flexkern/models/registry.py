@@ -102,12 +102,11 @@ def create_model(name: str, **options: Any) -> nn.Module:
     """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}{_nearest(name, MODELS)}. Known: {', '.join(list_models())}.")
-    builder = MODELS[name]
-    known = _option_names(builder)
+    known = model_options(name)
     for option in options:
         if option not in known:
             raise ValueError(f"unknown option `{option}` of model {name}{_nearest(option, known)}.")
-    return builder(**_built_from_plain_values(options))
+    return MODELS[name](**_built_from_plain_values(options))
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:
@@ -115,8 +114,16 @@ def _nearest(word: str, words: Iterable[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
-def _option_names(builder: Builder) -> list[str]:
-    """Named arguments of the network, and of its convolution those that the network leaves open."""
+def model_options(name: str) -> list[str]:
+    """Options that :func:`create_model` takes for a model.
+
+    They are the named arguments of the network, and of its convolution those that the network leaves open.
+
+    Example:
+        >>> model_options("convtcn")
+        ['in_channels', 'classes', 'kernel_size', 'width', 'blocks', 'dropout']
+    """
+    builder = MODELS[name]
     network = [p for p in inspect.signature(builder.func).parameters if p not in ("layer", "options")]
     convolution = inspect.signature(builder.args[0].__init__).parameters
     return network + [name for name in ("generator", "window", "init_size", "engine") if name in convolution]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..data import Task, load_task
+from ..data import Task, load_task, normalise
 from ..layers import sizes
 from .batches import Batches
 from .recipe import read_recipe
@@ -38,7 +38,9 @@ def evaluate(
     task = load_task(info.task, data_dir if data_dir is not None else _data_dir_of(path))
     _check_fit(task, info)
     task = with_extras(task, _extras_of(path))
-    x = normalise(task.x_test, info.mean, info.std, task.lengths_test)
+    x = task.x_test
+    if info.mean:
+        x = normalise(x, torch.tensor(info.mean), torch.tensor(info.std), task.lengths_test)
     correct = count_correct(model, x, task, batch_size=batch_size)
     return {
         "accuracy": correct / len(x),
@@ -65,17 +67,6 @@ def count_correct(model: nn.Module, x: Tensor, task: Task, *, batch_size: int = 
         logits = model(task.complete(batch.to(device)))
         correct += int((logits.argmax(dim=1).cpu() == labels).sum())
     return correct
-
-
-def normalise(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...], lengths: Tensor | None = None) -> Tensor:
-    """``(x - mean) / std`` per channel; padding beyond ``lengths`` stays 0; without a mean, no change."""
-    if not mean:
-        return x
-    column = (-1, *(1 for _ in x.shape[2:]))
-    out = (x - torch.tensor(mean).view(column)) / torch.tensor(std).view(column)
-    if lengths is None:
-        return out
-    return out * (torch.arange(x.shape[-1]) < lengths[:, None]).unsqueeze(1)
 
 
 def with_extras(task: Task, stored: dict[str, Tensor]) -> Task:

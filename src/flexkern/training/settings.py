@@ -132,7 +132,7 @@ def nearest(key: str, known: Iterable[str]) -> str | None:
 
 def model_option_names(name: str) -> list[str]:
     """Options a recipe may give to the model ``name``; empty when there is no such model."""
-    from ..models.registry import MODELS, _option_names
+    from ..models import list_models, model_options
 
-    known = _option_names(MODELS[name]) if name in MODELS else []
+    known = model_options(name) if name in list_models() else []
     return [option for option in known if option not in ("in_channels", "classes")]
