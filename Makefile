@@ -25,10 +25,10 @@ check: env ## lint and types
 	$(BIN)/mypy
 
 test: env ## the default tests
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 test-slow: env ## all tests, the long ones too
-	$(BIN)/python -m pytest -q -m ''
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m ''
 
 format: env ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,7 @@
 """Turn records of finished runs into results/NAME.json, and all of results/*.json into results/RESULTS.md.
 
-    python results/collect.py mnist1d-flextcn runs/mnist1d-flextcn-*
-    python results/collect.py            # only writes RESULTS.md anew
+python results/collect.py mnist1d-flextcn runs/mnist1d-flextcn-*
+python results/collect.py            # only writes RESULTS.md anew
 """
 
 import json

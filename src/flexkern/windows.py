@@ -16,7 +16,7 @@ PAPER_WIDTH = 0.075  # initial width of every published run
 Bounds = tuple[tuple[int, int], ...]
 
 LIVE_WINDOWS: "weakref.WeakSet[GaussianWindow]" = weakref.WeakSet()
-"""Every window in memory, so that all that changed can be read with one host sync (see layers/sizes.py)."""
+"""Every window in memory, so that all that changed can be read with one host sync (see layers/sizing.py)."""
 
 
 class GaussianWindow(nn.Module, metaclass=Deferred):
@@ -31,7 +31,8 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
     (``continuous=False``): there the output jumps whenever the size changes, and once the generator fits the data
     within the crop, nothing tells a width that is too small to grow. Their width is a free parameter that can reach
     zero (NaN) or change sign; here ``s = log_width`` is learned, which keeps it above half a sample and makes a step
-    of the optimiser a relative change.
+    of the optimiser a relative change. Lowered by 0.1, a window is about 1.12 times as wide as the Gaussian it fits
+    best.
 
     Args:
         lengths: samples per axis of the kernel's grid, the horizon.
@@ -40,7 +41,8 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
         width: initial width per axis, in the unit of the [-1, 1] coordinate. By default 0.075 as in the paper, or
             a quarter above the smallest width where the grid is too coarse for that.
         centre: initial centre per axis; 0, or 1 if causal.
-        threshold: relative height below which samples are cropped (paper: 0.1).
+        threshold: relative height below which samples are cropped (paper: 0.1). A kernel that starts below a sample
+            in two or three dimensions finds its size only with a lower one, such as 0.01, which keeps more taps.
         per_channel: one window per output channel instead of one per layer.
         learn_width, learn_centre: whether they are learned; a tuple decides per axis.
         continuous: lower the window to zero at the border of the crop; False is the paper's window.
@@ -88,6 +90,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
         self.learn_width = self._per_axis("learn_width", learn_width)
         self.learn_centre = self._per_axis("learn_centre", learn_centre)
         self.frozen_bounds: Bounds | None = None
+        self._learning: list[str] = []
         shape = (channels, len(self.lengths)) if per_channel else (len(self.lengths),)
         for name, learned in (("centre", self.learn_centre), ("log_width", self.learn_width)):
             value = torch.empty(shape, device=device, dtype=dtype)
@@ -130,26 +133,19 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
     @property
     def width(self) -> Tensor:  # shape: (D,) or (C, D)
         """Widths per axis, always above half a sample; in the unit of the [-1, 1] coordinate."""
-        return self._floor() + self._masked(self.log_width, self.learn_width).exp()
-
-    def _floor(self) -> Tensor:
-        return torch.tensor(self.min_width, device=self.log_width.device, dtype=self.log_width.dtype)
+        # Axis by axis with Python numbers: a tensor of the floors would have to be sent to the device each time.
+        excess = _learned_only(self.log_width, self.learn_width).exp().unbind(-1)
+        return torch.stack([e + least for e, least in zip(excess, self.min_width, strict=True)], dim=-1)
 
     @torch.no_grad()
     def set_width(self, width: Tensor) -> None:
         """Overwrite the widths, shape (D,) or (C, D); those below the floor are raised to just above it."""
-        floor = self._floor()
+        floor = torch.tensor(self.min_width, device=width.device, dtype=width.dtype)
         self.log_width.copy_((width - floor).clamp_min(1e-6 * floor.max()).log())
-
-    @staticmethod
-    def _masked(value: Tensor, learned: tuple[bool, ...]) -> Tensor:
-        if all(learned) or not any(learned):
-            return value
-        return torch.where(torch.tensor(learned, device=value.device), value, value.detach())
 
     def forward(self, positions: Tensor) -> Tensor:  # (D, *K) -> (*K) or (C, *K)
         """The window's values, in the precision of ``positions``."""
-        centre = self._masked(self.centre, self.learn_centre).to(positions.dtype)
+        centre = _learned_only(self.centre, self.learn_centre).to(positions.dtype)
         width = self.width.to(positions.dtype)
         if self.continuous:
             return continuous_window(positions, centre, width, self.threshold)
@@ -166,9 +162,23 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
 
     def initial_bounds(self) -> Bounds:
         """The samples that the initial width keeps; from plain numbers, so it works on any device."""
-        centre = torch.tensor(self.initial_centre, dtype=torch.float64)
-        width = torch.tensor(self.initial_width, dtype=torch.float64)
-        return self.bounds_of(window_reach(centre, width, self.threshold, causal=self.causal).tolist())
+        radius = radius_per_width(self.threshold)
+        pairs = zip(self.initial_centre, self.initial_width, strict=True)
+        return self.bounds_of([1 - (c - radius * w) if self.causal else abs(c) + radius * w for c, w in pairs])
+
+    def freeze(self, bounds: Bounds) -> None:
+        """Keep ``bounds`` whatever the width does, and stop learning it; see :func:`flexkern.freeze_sizes`."""
+        if self.frozen_bounds is None:
+            self._learning = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        self.frozen_bounds = bounds
+        self.requires_grad_(False)
+
+    def unfreeze(self) -> None:
+        """Undo :meth:`freeze`: what was learned before it is learned again."""
+        if self.frozen_bounds is not None:
+            self.frozen_bounds = None
+            for name in self._learning:
+                self.get_parameter(name).requires_grad_(True)
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copies and unpickled windows are live, too
         super().__setstate__(state)
@@ -185,6 +195,14 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
         return (
             f"threshold={self.threshold:g}, learn_width={self.learn_width}, learn_centre={self.learn_centre}{kind}{per}"
         )
+
+
+def _learned_only(value: Tensor, learned: tuple[bool, ...]) -> Tensor:
+    """``value`` (..., D) with a gradient on the learned axes only."""
+    if all(learned) or not any(learned):
+        return value
+    columns = zip(value.unbind(-1), learned, strict=True)
+    return torch.stack([column if flag else column.detach() for column, flag in columns], dim=-1)
 
 
 def width_for_size(
@@ -206,9 +224,10 @@ def width_for_size(
     for length, wanted in zip(lengths, size, strict=True):
         step = pitch(length)
         reach = (wanted - 0.5) * step if causal else wanted / 2 * step
-        width = 1.25 * step / 2 if length == 1 else reach / radius_per_width(threshold)
+        # Where the floor keeps just the samples wanted, start a little above it.
+        width = max(reach / radius_per_width(threshold), 1.1 * step / 2)
         least = len(range(*crop_bounds(length, step / 2 * radius_per_width(threshold), causal=causal)))
-        if not least <= wanted <= length or not width > step / 2:
+        if not least <= wanted <= length:
             raise ValueError(f"`init_size` must be between {least} and the kernel size {length}, got {wanted}.")
         widths.append(width)
     return tuple(widths)

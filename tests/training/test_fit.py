@@ -49,7 +49,7 @@ def fit_until(epoch: int, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_run_leaves_what_it_promises(finished: RunRecord) -> None:
     names = {path.name for path in finished.folder.iterdir() if not path.name.startswith("events.")}
     tables, stored = {"metrics.csv", "sizes.csv"}, {"weights.safetensors", "extras.safetensors", "last.ckpt"}
-    assert names == {"recipe.yaml", "record.json", "windows.png"} | tables | stored
+    assert names == {"recipe.yaml", "record.json"} | tables | stored
     assert len(list(finished.folder.glob("events.out.tfevents.*"))) == 1
     assert finished.accuracy > 0.8
     assert (finished.n_train, finished.n_validation, finished.n_test) == (72, 18, 30)
@@ -216,7 +216,6 @@ def test_a_model_without_learned_sizes_trains_too(data: Path, tmp_path: Path) ->
     recipe["model"] = {"name": "convnet", "width": 4, "factors": [[1, 1]]}
     record = fit(Recipe.from_dict(recipe), progress=False)
     assert record.layers == {}
-    assert not (record.folder / "windows.png").exists()
     assert not (record.folder / "sizes.csv").exists()
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .text import duration_text, size_text, table
+
+if TYPE_CHECKING:
+    from ..training import Recipe, RunRecord
 
 ABOUT = "train a recipe; everything is written to runs/NAME"
 EXAMPLES = """\
@@ -61,31 +65,39 @@ def split_changes(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains and prints the learned sizes, the accuracy and what was written."""
-    from ..training.fitting import fit
-    from ..training.recipe import Recipe, load_recipe, override
-    from ..training.record import RunRecord
+    """Trains, draws the learned windows, and prints the sizes, the accuracy and what was written."""
+    from ..report import draw_run
+    from ..training import fit, load_recipe
 
-    def changed(recipe: Recipe) -> Recipe:
-        recipe = override(recipe, options.changes)
-        if options.out:
-            recipe = replace(recipe, out=options.out)
-        return replace(recipe, data=replace(recipe.data, dir=options.data_dir)) if options.data_dir else recipe
-
-    recipe = changed(load_recipe(options.recipe))
+    recipe = changed(load_recipe(options.recipe), options)
     if options.resume and (recipe.folder / "recipe.yaml").is_file():
-        recipe = changed(load_recipe(recipe.folder / "recipe.yaml"))  # the run's own keys need not be repeated
-    record: RunRecord = fit(recipe, resume=options.resume)
-    rows = [[name, size_text(found["horizon"]), size_text(found["size"])] for name, found in record.layers.items()]
-    if rows:
-        print("\n" + table(["layer", "horizon", "learned size"], rows))
-    chosen = f"{100 * record.validation_accuracy:.2f} % in epoch {record.best_epoch} of {record.epochs}"
-    print(
-        f"\ntest accuracy {100 * record.accuracy:.2f} % on {record.n_test:,} samples (validation {chosen};"
-        f" {record.parameters:,} parameters; {duration_text(record.seconds)})"
-    )
+        recipe = changed(load_recipe(recipe.folder / "recipe.yaml"), options)  # its own keys need not be repeated
+    record = fit(recipe, resume=options.resume)
+    draw_run(record.folder)
+    print(summary(record))
     print("written:", *(f"\n  {path}" for path in _files(record.folder)), sep="")
     return 0
+
+
+def changed(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    """The recipe with what the command line changes."""
+    from ..training import override
+
+    recipe = override(recipe, options.changes)
+    if options.out:
+        recipe = replace(recipe, out=options.out)
+    return replace(recipe, data=replace(recipe.data, dir=options.data_dir)) if options.data_dir else recipe
+
+
+def summary(record: RunRecord) -> str:
+    """The learned size of every layer, and the accuracy."""
+    rows = [[name, size_text(found["horizon"]), size_text(found["size"])] for name, found in record.layers.items()]
+    sizes = "\n" + table(["layer", "horizon", "learned size"], rows) + "\n" if rows else ""
+    chosen = f"{100 * record.validation_accuracy:.2f} % in epoch {record.best_epoch} of {record.epochs}"
+    return (
+        f"{sizes}\ntest accuracy {100 * record.accuracy:.2f} % on {record.n_test:,} samples (validation {chosen};"
+        f" {record.parameters:,} parameters; {duration_text(record.seconds)})"
+    )
 
 
 def _files(folder: Path) -> list[Path]:

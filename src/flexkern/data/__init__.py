@@ -4,6 +4,11 @@
 validation part out of the training data, `standardise` normalises, `build_augmentation` changes batches.
 """
 
+try:
+    import numpy as _numpy  # noqa: F401
+except ImportError as error:
+    raise ImportError("flexkern.data needs the `data` extra: pip install 'flexkern[data]'.") from error
+
 from .audio import read_wav_folder as read_wav_folder
 from .augment import AUGMENTATIONS as AUGMENTATIONS
 from .augment import build_augmentation as build_augmentation

@@ -1,5 +1,6 @@
 """Checkpoints of the authors' code (rjbruin/flexconv): their state dict into our FlexNet and FlexTCN."""
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -21,21 +22,24 @@ def load_reference_state(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Mo
     authors' code accepts as their absolute value, become positive; widths below half a sample are raised to it.
 
     Args:
-        model: a :class:`FlexNet` or :class:`FlexTCN` of learned-size layers and the right sizes.
+        model: a :class:`FlexNet` or :class:`FlexTCN` of learned-size layers, of the right sizes and with the
+            authors' window, for instance ``create_model("flexnet7", window={"continuous": False})``.
         state: the authors' state dict, original names.
 
     Raises:
         ValueError: if an entry is missing, has the wrong shape, or is left over; it names the entry.
     """
     rest = {name: value for name, value in state.items() if not name.endswith(IGNORED)}
-    if isinstance(model, FlexNet):
-        _load_flexnet(model, rest)
-    elif isinstance(model, FlexTCN):
-        _load_flextcn(model, rest)
+    filled = copy.deepcopy(model)  # so that a state that does not fit leaves the model as it was
+    if isinstance(filled, FlexNet):
+        _load_flexnet(filled, rest)
+    elif isinstance(filled, FlexTCN):
+        _load_flextcn(filled, rest)
     else:
         raise ValueError(f"`model` must be a FlexNet or a FlexTCN, got {type(model).__name__}.")
     if rest:
         raise ValueError(f"the reference state has entries the model has no place for, first {next(iter(rest))!r}.")
+    model.load_state_dict(filled.state_dict())
     return model
 
 
@@ -70,9 +74,17 @@ def _take(rest: dict[str, Tensor], name: str) -> Tensor:
 
 
 def _fill(target: Tensor, value: Tensor, name: str) -> None:
-    if target.numel() != value.numel():
+    if _without_ones(target.shape) != _without_ones(value.shape):
         raise ValueError(f"{name!r} has shape {tuple(value.shape)}, expected {tuple(target.shape)}.")
     target.copy_(value.reshape(target.shape))
+
+
+def _without_ones(shape: torch.Size) -> list[int]:
+    """A shape without trailing axes of length 1: the authors keep pointwise maps as 1x1 convolutions."""
+    sizes = list(shape)
+    while sizes and sizes[-1] == 1:
+        sizes.pop()
+    return sizes
 
 
 def _load_plain(module: nn.Module, rest: dict[str, Tensor], prefix: str) -> None:
@@ -82,7 +94,10 @@ def _load_plain(module: nn.Module, rest: dict[str, Tensor], prefix: str) -> None
 
 
 def _load_conv(layer: nn.Module, rest: dict[str, Tensor], prefix: str) -> None:
-    assert isinstance(layer, ContinuousConv)
+    if not isinstance(layer, ContinuousConv):
+        raise ValueError(f"`model` must consist of learned-size layers, got {type(layer).__name__}.")
+    if layer.window is not None and layer.window.continuous:
+        raise ValueError("`model` must have the authors' window: build it with GaussianWindow(continuous=False).")
     if layer.bias is not None:
         _fill(layer.bias, _take(rest, f"{prefix}bias"), f"{prefix}bias")
     if layer.window is not None:

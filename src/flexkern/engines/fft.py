@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..precision import autocast_off
+from .direct import direct
 from .plan import ConvProblem, Plan
 from .weight import FactoredWeight, Weight
 
@@ -22,6 +23,8 @@ def fft(input: Tensor, weight: Weight, plan: Plan) -> Tensor:
     ever touches samples that are cropped away (see :attr:`ConvProblem.transform`).
     """
     problem, lengths = plan.problem, plan.transform
+    if problem.batch == 0:
+        return direct(input, weight, plan)  # the FFT library refuses to transform nothing
     axes = tuple(range(-len(lengths), 0))
     working = torch.promote_types(input.dtype, torch.float32)
     with autocast_off(input):

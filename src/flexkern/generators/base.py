@@ -80,9 +80,13 @@ class Generator(nn.Module, metaclass=Deferred):
         Raises:
             ValueError: if ``positions`` does not have one row per axis.
         """
+        self.check_positions(positions)
+        return self.features_at(positions.flatten(1)).unflatten(-1, positions.shape[1:])
+
+    def check_positions(self, positions: Tensor) -> None:
+        """Raise a ValueError if ``positions`` does not have one row per axis."""
         if positions.shape[0] != self.dims:
             raise ValueError(f"`positions` must have {self.dims} rows, one per axis, got {positions.shape[0]}.")
-        return self.features_at(positions.flatten(1)).unflatten(-1, positions.shape[1:])
 
     def forward(self, positions: Tensor) -> Tensor:  # (D, *K) -> (C, *K)
         """The kernel's values at every position."""
@@ -97,18 +101,21 @@ class Generator(nn.Module, metaclass=Deferred):
         if self.readout_weight.is_meta:
             return
         self.reset_features()
-        bound = math.sqrt(3) * readout_std(self._initial_features(), self.region.fan_in)
-        self.readout_weight.uniform_(-bound, bound)
+        features = self._initial_features()
         if self.readout_bias is not None:
+            # Zero: a constant drawn like the rest would drown what varies with position. But where all features
+            # vanish (a SIREN sampled at 0 alone) the constant is all there is.
+            bound = 0.0 if features.any() else math.sqrt(3 / self.region.fan_in)
             self.readout_bias.uniform_(-bound, bound)
+            features = features if features.any() else torch.ones_like(features)
+        bound = math.sqrt(3) * readout_std(features, self.region.fan_in)
+        self.readout_weight.uniform_(-bound, bound)
 
-    def _initial_features(self) -> Tensor:  # (M [+ 1], P)
-        """The windowed features on the first grid; the readout's constant is a feature that is 1 everywhere."""
+    def _initial_features(self) -> Tensor:  # (M, P)
+        """The windowed features on the first grid."""
         dtype = torch.promote_types(self.readout_weight.dtype, torch.float32)
         positions = self.region.positions(self.readout_weight.device, dtype)
-        window = self.region.window(positions).flatten()
-        features = evaluate_features(self, positions).flatten(1) * window
-        return features if self.readout_bias is None else torch.cat([features, window[None]])
+        return (evaluate_features(self, positions) * self.region.window(positions)).flatten(1)
 
     def extra_repr(self) -> str:
         return f"dims={self.dims}, channels={self.channels}, features={self.num_features}"

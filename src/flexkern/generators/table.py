@@ -64,6 +64,7 @@ class Table(Generator):
         return result
 
     def forward(self, positions: Tensor) -> Tensor:  # (D, *K) -> (C, *K)
+        self.check_positions(positions)
         # The same sum without the M x P table of features, which is nearly all zeros.
         values = sum(self.readout_weight[:, index] * share for index, share in self._corners(positions.flatten(1)))
         assert isinstance(values, Tensor)

@@ -9,7 +9,7 @@ from .flexconv import FlexConv3d as FlexConv3d
 from .separable import SeparableFlexConv1d as SeparableFlexConv1d
 from .separable import SeparableFlexConv2d as SeparableFlexConv2d
 from .separable import SeparableFlexConv3d as SeparableFlexConv3d
-from .sizes import freeze_sizes as freeze_sizes
-from .sizes import size_parameters as size_parameters
-from .sizes import sizes as sizes
-from .sizes import unfreeze_sizes as unfreeze_sizes
+from .sizing import freeze_sizes as freeze_sizes
+from .sizing import size_parameters as size_parameters
+from .sizing import sizes as sizes
+from .sizing import unfreeze_sizes as unfreeze_sizes

@@ -12,7 +12,7 @@ from ..precision import autocast_dtype
 from ..windows import Bounds, GaussianWindow
 from .arguments import ConvArguments, check_input, crop_padding
 from .sampling import sample_weight
-from .sizes import current_bounds
+from .sizing import current_bounds
 
 
 class ContinuousConv(nn.Module):

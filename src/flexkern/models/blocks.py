@@ -19,6 +19,18 @@ def shortcut(in_channels: int, out_channels: int, dims: int) -> nn.Module:
     return nn.Identity() if in_channels == out_channels else POINTWISE[dims](in_channels, out_channels, 1)
 
 
+class Head(nn.Linear):
+    """Linear classifier whose weights start with a given standard deviation and whose bias starts at 0."""
+
+    def __init__(self, in_features: int, classes: int, *, std: float) -> None:
+        self.std = std
+        super().__init__(in_features, classes)
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=self.std)
+        nn.init.zeros_(self.bias)
+
+
 class CausalConv1d(nn.Conv1d):
     """Ordinary convolution that pads on the old side only, for comparison with the causal FlexConv1d."""
 

@@ -1,11 +1,12 @@
 """FlexNet: a residual network without pooling, whose convolutions choose their own size."""
 
 import itertools
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .blocks import NORMS, LayerFactory, shortcut
+from .blocks import NORMS, Head, LayerFactory, shortcut
 
 
 class ResidualBlock(nn.Module):
@@ -65,9 +66,7 @@ class FlexNet(nn.Module):
         self.blocks = nn.Sequential(
             *(ResidualBlock(a, b, conv, dropout=dropout, dims=dims) for a, b in itertools.pairwise(widths))
         )
-        self.head = nn.Linear(widths[-1], classes)
-        nn.init.kaiming_normal_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.head = Head(widths[-1], classes, std=math.sqrt(2 / widths[-1]))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, in, *S) -> (B, classes)
         return self.head(self.blocks(self.stem(x)).flatten(2).mean(dim=2))

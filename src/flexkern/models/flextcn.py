@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .blocks import NORMS, LayerFactory, shortcut
+from .blocks import NORMS, Head, LayerFactory, shortcut
 
 
 class TemporalBlock(nn.Module):
@@ -62,9 +62,7 @@ class FlexTCN(nn.Module):
         self.blocks = nn.Sequential(
             *(TemporalBlock(a, b, conv, dropout=dropout) for a, b in itertools.pairwise(channels))
         )
-        self.head = nn.Linear(channels[-1], classes)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
+        self.head = Head(channels[-1], classes, std=0.01)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, in, T) -> (B, classes)
         return self.head(self.blocks(x)[..., -1])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..functional.grid import make_grid
-from ..layers.sizes import current_bounds
+from ..layers.sizing import current_bounds
 from ..training.atomic import atomic_path
 from ..windows import Bounds, GaussianWindow
 

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from ..data import Split, Task, load_task, split_task, standardise
-from ..layers import sizes
 from ._lightning import MisconfigurationException, lightning
 from .atomic import write_tensors
 from .batches import Batches
@@ -35,7 +34,7 @@ def fit(recipe: Recipe, *, resume: bool = False, progress: bool = True) -> RunRe
     """Trains as the recipe says, chooses the epoch on validation data, then touches the test set once.
 
     Everything is written under ``recipe.folder``: recipe.yaml, record.json, metrics.csv, sizes.csv,
-    TensorBoard events, last.ckpt, weights.safetensors (best epoch), extras.safetensors, windows.png. An
+    TensorBoard events, last.ckpt, weights.safetensors (best epoch), extras.safetensors. An
     earlier run there is replaced, unless ``resume``. Random state and thread count of the caller are left as
     they were.
 
@@ -78,7 +77,6 @@ def _run(recipe: Recipe, folder: RunFolder, *, resume: bool, progress: bool) -> 
         write_tensors(folder.extras, task.extras)
     _train(trainer, module, recipe, split, folder.checkpoint if resume else None)
     model, _ = load_weights(folder.weights)
-    _draw(model, folder)
     accuracy = count_correct(model, task.x_test, task) / len(task.x_test)
     record = RunRecord(
         accuracy=accuracy,
@@ -189,17 +187,6 @@ def _finished(folder: RunFolder, recipe: Recipe) -> RunRecord | None:
         return None
     record = RunRecord.load(folder.path)
     return record if record.epochs >= recipe.epochs else None
-
-
-def _draw(model: nn.Module, folder: RunFolder) -> None:
-    if not sizes(model):
-        return
-    try:
-        from ..report.figures import save_figure, windows_figure
-
-        save_figure(windows_figure(model), folder.figure)
-    except ImportError as error:
-        logger.info("no %s: %s", folder.figure.name, error)
 
 
 class _Events(lightning.loggers.TensorBoardLogger):

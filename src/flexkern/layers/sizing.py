@@ -1,27 +1,43 @@
 """Learned sizes as integers: read at most once per optimiser step, for all windows together."""
 
+import itertools
+import math
 import weakref
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from ..windows import LIVE_WINDOWS, Bounds, GaussianWindow
 
-_Key = tuple[int, int, int, int]
+_Key = tuple[Any, ...]
 
 _KNOWN: "weakref.WeakKeyDictionary[GaussianWindow, tuple[_Key, Bounds]]" = weakref.WeakKeyDictionary()
+_optimiser_steps = itertools.count()
+_step = 0
 
 
-def _version(tensor: torch.Tensor) -> tuple[int, int]:
-    """Identity and version of a tensor: changes with every optimiser step, load and in-place edit."""
-    return tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version
+def _count_step(*_: Any) -> None:
+    global _step
+    _step = next(_optimiser_steps) + 1
+
+
+# Fused optimisers change parameters without raising their version, so every step of any optimiser counts as a change.
+register_optimizer_step_post_hook(_count_step)
+
+
+def _version(tensor: Tensor) -> tuple[Any, ...]:
+    """What differs once a tensor has changed: identity, version and, on the CPU, where reading is free, the values."""
+    version = 0 if tensor.is_inference() else tensor._version
+    return tensor.data_ptr(), version, tensor.flatten().tolist() if tensor.device.type == "cpu" else None
 
 
 def _key(window: GaussianWindow) -> _Key:
-    return (*_version(window.log_width), *_version(window.centre))
+    return _step, _version(window.log_width), _version(window.centre)
 
 
-def _read_to_host(reach: torch.Tensor) -> list[float]:
+def _read_to_host(reach: Tensor) -> list[float]:
     """The one host sync."""
     return reach.tolist()
 
@@ -31,39 +47,41 @@ def current_bounds(window: GaussianWindow) -> Bounds:
 
     Frozen sizes are returned as they are. Otherwise, if the width has changed since it was last read, *every*
     window in memory that changed is read in one transfer: a model costs one host sync per optimiser step, not
-    one per layer.
+    one per layer. On an accelerator an edit through ``parameter.data`` is noticed with the next optimiser step only.
     """
     if window.frozen_bounds is not None:
         return window.frozen_bounds
     if window.log_width.is_meta:
         return window.initial_bounds()
+    if torch.compiler.is_compiling():
+        # A size that is still learned is no constant of the graph. (The decorator form would import the compiler.)
+        return torch.compiler.disable(_known_bounds)(window)
     return _known_bounds(window)
 
 
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _known_bounds(window: GaussianWindow) -> Bounds:
     if torch._C._functorch.is_functorch_wrapped_tensor(window.log_width):
         # Inside torch.func transforms a parameter has neither identity nor version: read its value.
         return window.bounds_of([value.item() for value in window.reach()])
-    known = _KNOWN.get(window)
-    if known is None or known[0] != _key(window):
+    if _is_stale(window):
         _refresh(window)
-        known = _KNOWN[window]
-    return known[1]
+    return _KNOWN[window][1]
 
 
 @torch.no_grad()
 def _refresh(window: GaussianWindow) -> None:
     device = window.log_width.device
-    stale = [window]
-    for other in LIVE_WINDOWS:
-        known = _KNOWN.get(other)
-        if other is not window and other.log_width.device == device and (not known or known[0] != _key(other)):
-            stale.append(other)
+    stale = [window, *(w for w in LIVE_WINDOWS if w is not window and w.log_width.device == device and _is_stale(w))]
     values = _read_to_host(torch.cat([each.reach().double() for each in stale]))
     for each in stale:
         reach, values = values[: len(each.lengths)], values[len(each.lengths) :]
-        _KNOWN[each] = _key(each), each.bounds_of(reach)
+        if each is window or all(map(math.isfinite, reach)):  # another model's NaN is not this one's error
+            _KNOWN[each] = _key(each), each.bounds_of(reach)
+
+
+def _is_stale(window: GaussianWindow) -> bool:
+    known = _KNOWN.get(window)
+    return known is None or known[0] != _key(window)
 
 
 def _windows(model: nn.Module) -> list[GaussianWindow]:
@@ -93,16 +111,14 @@ def freeze_sizes(model: nn.Module) -> nn.Module:
     the value of a tensor. Returns the model. A frozen model that loads a state dict takes the sizes of it.
     """
     for window in _windows(model):
-        window.frozen_bounds = current_bounds(window)
-        window.requires_grad_(False)
+        window.freeze(current_bounds(window))
     return model
 
 
 def unfreeze_sizes(model: nn.Module) -> nn.Module:
     """Undo :func:`freeze_sizes`; returns the model."""
     for window in _windows(model):
-        window.frozen_bounds = None
-        window.requires_grad_(True)
+        window.unfreeze()
     return model
 
 

@@ -1,0 +1,797 @@
+"""What every engine, generator and layer must hold. A test class subclasses one and states how to make a subject."""
+
+import copy
+import functools
+import inspect
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import oracles
+from flexkern.engines import FactoredWeight, convolve
+from tolerances import assert_all_match, assert_matches
+
+# ---------------------------------------------------------------------------------------------------- engines
+
+
+def case(signal, kernel, *, batch=2, channels=(2, 3), groups=1, stride=None, padding=None, dilation=None) -> dict:
+    axes = len(signal)
+    return {
+        "input": (batch, channels[0], *signal),
+        "weight": (channels[1], channels[0] // groups, *kernel),
+        "options": {
+            "stride": stride or (1,) * axes,
+            "padding": padding or ((0, 0),) * axes,
+            "dilation": dilation or (1,) * axes,
+            "groups": groups,
+        },
+    }
+
+
+EDGE_CASES = {
+    "kernel_1": case((7,), (1,)),
+    "kernel_even": case((8,), (4,), padding=((1, 2),)),
+    "kernel_longer_than_signal": case((4,), (9,), padding=((4, 4),)),
+    "kernel_as_long_as_signal": case((6,), (6,)),
+    "signal_1": case((1,), (3,), padding=((1, 1),)),
+    "rectangular": case((6, 5), (2, 5), padding=((0, 1), (2, 2))),
+    "rectangular_other_way": case((5, 6), (5, 2), padding=((2, 2), (0, 1))),
+    "batch_1": case((6, 5), (3, 3), batch=1),
+    "one_channel": case((9,), (3,), channels=(1, 1)),
+    "groups": case((5, 4), (3, 2), channels=(4, 6), groups=2),
+    "depthwise": case((7, 6), (3, 3), channels=(4, 4), groups=4, padding=((1, 1), (1, 1))),
+    "depthwise_multiplier": case((9,), (4,), channels=(3, 6), groups=3),
+    "stride": case((9, 7), (3, 2), stride=(2, 3)),
+    "stride_that_leaves_a_rest": case((10,), (3,), stride=(4,)),
+    "dilation": case((9,), (3,), dilation=(3,), padding=((3, 3),)),
+    "stride_and_dilation": case((8, 9), (2, 3), stride=(2, 1), dilation=(3, 2), padding=((1, 2), (3, 0))),
+    "prime_length": case((13,), (7,), padding=((3, 3),)),
+    "prime_lengths": case((7, 11), (5, 3), channels=(1, 2), padding=((2, 2), (1, 1))),
+    "causal_padding": case((11,), (5,), padding=((4, 0),)),
+    "anticausal_padding": case((11,), (5,), padding=((0, 4),)),
+    "negative_left": case((9,), (3,), padding=((-2, 1),)),
+    "negative_right": case((9,), (3,), padding=((1, -3),)),
+    "negative_both": case((9, 8), (2, 3), padding=((-1, -2), (-3, 2))),
+    "negative_and_strided": case((12,), (3,), padding=((-3, 2),), stride=(2,), dilation=(2,)),
+    "padding_beyond_kernel": case((4,), (2,), padding=((5, 6),)),
+    "three_axes": case((3, 4, 5), (2, 3, 1), channels=(2, 2), padding=((1, 0), (1, 1), (0, 0)), groups=2),
+}
+
+
+@st.composite
+def problems(draw) -> dict:
+    """Random convolutions with at least one output sample."""
+    axes = draw(st.integers(1, 3))
+    groups, per_in, per_out = draw(st.integers(1, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    signal, kernel, stride, padding, dilation = [], [], [], [], []
+    for _ in range(axes):
+        n = draw(st.integers(1, 17 if axes == 1 else 7))
+        k = draw(st.integers(1, 9 if axes == 1 else 4))
+        d = draw(st.integers(1, 3))
+        left = draw(st.integers(1 - n, 6))
+        extent = d * (k - 1) + 1
+        right = draw(st.integers(max(extent - n - left, -n + 1 if left <= 0 else -n), extent + 6 + n))
+        signal.append(n)
+        kernel.append(k)
+        stride.append(draw(st.integers(1, 3)))
+        padding.append((left, right))
+        dilation.append(d)
+    return case(
+        tuple(signal),
+        tuple(kernel),
+        batch=draw(st.integers(1, 3)),
+        channels=(groups * per_in, groups * per_out),
+        groups=groups,
+        stride=tuple(stride),
+        padding=tuple(padding),
+        dilation=tuple(dilation),
+    )
+
+
+def values_and_gradients(function: Callable[..., Tensor], arguments: tuple[Tensor, ...]) -> list[Tensor]:
+    """Result and its gradients with respect to every argument, for one fixed cotangent."""
+    arguments = tuple(a.detach().requires_grad_() for a in arguments)
+    result = function(*arguments)
+    cotangent = torch.cos(torch.arange(result.numel(), dtype=torch.float64)).view(result.shape)
+    return [result, *torch.autograd.grad(result, arguments, cotangent.to(result.dtype))]
+
+
+class EngineContract:
+    """An engine computes what nested loops compute. Subclasses state ``engine``."""
+
+    engine: ClassVar[str]
+
+    def check(self, problem: dict, oracle: Callable[..., Tensor], dtype=torch.float64, tolerance=None) -> None:
+        x, weight = torch.randn(problem["input"], dtype=dtype), torch.randn(problem["weight"], dtype=dtype)
+        bias = torch.randn(problem["weight"][0], dtype=dtype)
+        options = problem["options"]
+        ours = values_and_gradients(lambda x, w, b: convolve(x, w, b, engine=self.engine, **options), (x, weight, bias))
+        exact = values_and_gradients(
+            lambda x, w, b: oracle(x, w, b, **options), (x.double(), weight.double(), bias.double())
+        )
+        for name, one, other in zip(("output", "input", "weight", "bias"), ours, exact, strict=True):
+            assert one.dtype is dtype
+            assert_matches(one, other, tolerance, name)
+
+    @pytest.mark.parametrize("name", EDGE_CASES)
+    def test_values_and_gradients_are_those_of_nested_loops(self, name):
+        self.check(EDGE_CASES[name], oracles.loop_convolve)
+
+    @given(problems())
+    @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    def test_values_and_gradients_of_random_problems(self, problem):
+        self.check(problem, oracles.tap_convolve, tolerance=1e-11)
+
+    @pytest.mark.parametrize(
+        "name", ["kernel_even", "rectangular", "groups", "depthwise", "negative_both", "three_axes"]
+    )
+    @pytest.mark.parametrize("features", [1, 2, 9])
+    def test_factored_weight_is_its_product(self, name, features):
+        problem = EDGE_CASES[name]
+        out, per_group, *kernel = problem["weight"]
+        x = torch.randn(problem["input"], dtype=torch.float64)
+        factors = torch.randn(out, per_group, features).double(), torch.randn(features, *kernel).double()
+
+        def factored(x, readout, features):
+            return convolve(x, FactoredWeight(readout, features), engine=self.engine, **problem["options"])
+
+        def product(x, readout, features):
+            weight = torch.einsum("oim,m...->oi...", readout, features)
+            return oracles.tap_convolve(x, weight, **problem["options"])
+
+        pairs = zip(
+            values_and_gradients(factored, (x, *factors)), values_and_gradients(product, (x, *factors)), strict=True
+        )
+        for ours, exact in pairs:
+            assert_matches(ours, exact)
+
+    def test_gradients_of_gradients(self):
+        problem = EDGE_CASES["stride_and_dilation"]
+        arguments = [
+            torch.randn(problem[name], dtype=torch.float64, requires_grad=True) for name in ("input", "weight")
+        ]
+        run = functools.partial(convolve, engine=self.engine, **problem["options"])
+        assert torch.autograd.gradgradcheck(run, arguments, fast_mode=True)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+    @pytest.mark.parametrize("name", ["kernel_even", "depthwise", "rectangular"])
+    def test_dtype_in_is_dtype_out(self, name, dtype):
+        self.check(EDGE_CASES[name], oracles.tap_convolve, dtype, {torch.float32: 2e-6}.get(dtype))
+
+    def test_relative_error_in_float32_of_long_kernels(self):
+        problem = case((1201,), (601,), channels=(2, 2), padding=((300, 300),))
+        x, weight = torch.randn(problem["input"]), torch.randn(problem["weight"])
+        ours = values_and_gradients(lambda x, w: convolve(x, w, engine=self.engine, **problem["options"]), (x, weight))
+        exact = values_and_gradients(
+            lambda x, w: oracles.torch_convolve(x, w, None, mode="zeros", **problem["options"]),
+            (x.double(), weight.double()),
+        )
+        for one, other in zip(ours, exact, strict=True):
+            assert_matches(one, other, 3e-6)
+
+    def test_memory_format_does_not_matter(self):
+        problem = EDGE_CASES["groups"]
+        x, weight = torch.randn(problem["input"]), torch.randn(problem["weight"])
+        run = functools.partial(convolve, weight=weight, engine=self.engine, **problem["options"])
+        assert_matches(run(x.to(memory_format=torch.channels_last)), run(x))
+        assert_matches(run(x.transpose(2, 3).contiguous().transpose(2, 3)), run(x))
+
+    def test_it_is_the_one_that_runs(self, monkeypatch):
+        from flexkern.engines import ENGINES
+
+        calls = []
+        for name, engine in list(ENGINES.items()):
+            spy = lambda *a, name=name, engine=engine: calls.append(name) or engine(*a)  # noqa: E731
+            monkeypatch.setitem(ENGINES, name, spy)
+        for name in ("kernel_1", "kernel_longer_than_signal", "stride"):
+            self.check(EDGE_CASES[name], oracles.loop_convolve)
+        assert set(calls) == {self.engine}
+
+
+# -------------------------------------------------------------------------------------------------- generators
+
+
+class GeneratorContract:
+    """A generator is features and a readout. Subclasses state ``make``; ``bandlimited`` if a bound is known."""
+
+    bandlimited = False
+    has_any_dims = True
+
+    def make(self, dims: int, channels: int, **options: Any):
+        raise NotImplementedError
+
+    def factory(self) -> Callable[..., Any]:
+        """The generator with options only: what a layer takes."""
+        raise NotImplementedError
+
+    def double(self, dims=2, channels=6, **options):
+        return self.make(dims, channels, dtype=torch.float64, **options)
+
+    @pytest.mark.parametrize("dims", [1, 2, 3, 4])
+    def test_values_are_readout_times_features(self, dims):
+        generator = self.double(dims, 5)
+        positions = torch.rand(dims, *(3, 4, 2, 2)[:dims], dtype=torch.float64) * 2 - 1
+        features = generator.features(positions)
+        assert features.shape == (generator.num_features, *positions.shape[1:])
+        expected = torch.einsum("cm,m...->c...", generator.readout_weight, features)
+        if generator.readout_bias is not None:
+            expected = expected + generator.readout_bias.view(-1, *(1,) * dims)
+        assert_matches(generator(positions), expected)
+
+    def test_every_point_is_independent_of_the_others(self):
+        generator, positions = self.double(), torch.rand(2, 5, 4, dtype=torch.float64) * 2 - 1
+        one_by_one = torch.stack([generator(p.view(2, 1, 1)).flatten() for p in positions.flatten(1).T], dim=1)
+        assert_matches(generator(positions).flatten(1), one_by_one)
+
+    def test_gradients(self):
+        generator, positions = self.double(2, 3), torch.rand(2, 4, dtype=torch.float64) * 1.6 - 0.83
+        names, values = zip(*generator.named_parameters(), strict=True)
+
+        def run(positions, *parameters):
+            return torch.func.functional_call(generator, dict(zip(names, parameters, strict=True)), (positions,))
+
+        assert torch.autograd.gradcheck(run, (positions.requires_grad_(), *values), fast_mode=True)
+
+    def test_every_parameter_gets_a_gradient(self):
+        generator = self.double()
+        generator(oracles.grid((9, 9))).square().sum().backward()
+        for name, parameter in generator.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+            assert parameter.grad.abs().sum() > 0, name
+
+    def test_seed_decides_the_parameters(self):
+        def draw(seed, make=lambda: self.make(2, 4)):
+            torch.manual_seed(seed)
+            return make()
+
+        one, same, other = draw(3), draw(3), draw(4)
+        assert_all_match(dict(same.named_parameters()), dict(one.named_parameters()), 1e-300)
+        assert any(not torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+        for generator in (one, other):
+            torch.manual_seed(5)
+            generator.reset_parameters()
+        assert_all_match(dict(other.state_dict()), dict(one.state_dict()), 1e-300)
+        assert not torch.equal(one.readout_weight, same.readout_weight)
+
+    def test_dtype_and_device(self):
+        assert {p.dtype for p in self.double().parameters()} == {torch.float64}
+        assert all(p.is_meta for p in self.make(2, 4, device="meta").parameters())
+        half = self.make(2, 4).to(torch.bfloat16)
+        assert half(torch.zeros(2, 3, dtype=torch.bfloat16)).dtype is torch.bfloat16
+
+    def test_copies_and_state(self):
+        generator, positions = self.double(), oracles.grid((5, 4))
+        other = self.double()
+        other.load_state_dict(generator.state_dict())
+        for twin in (copy.deepcopy(generator), pickle.loads(pickle.dumps(generator)), other):
+            torch.testing.assert_close(twin(positions), generator(positions), rtol=0, atol=0)
+
+    def test_options_alone_give_a_factory(self):
+        factory = self.factory()
+        assert not isinstance(factory, nn.Module)
+        assert factory(2, 3)(torch.zeros(2, 1, 1)).shape == (3, 1, 1)
+        assert pickle.loads(pickle.dumps(factory))(1, 2).channels == 2
+
+    def test_misspelt_option_fails_where_it_is_written(self):
+        with pytest.raises(TypeError, match="hiden"):
+            type(self.make(1, 1))(hiden=8)
+
+    def test_wrong_arguments(self):
+        with pytest.raises(ValueError, match=r"`channels` must be positive, got 0"):
+            self.make(2, 0)
+        with pytest.raises(ValueError, match=r"`positions` must have 2 rows, one per axis, got 3"):
+            self.make(2, 1)(torch.zeros(3, 4))
+
+    def test_repr_says_what_it_is(self):
+        assert "dims=2, channels=4" in repr(self.make(2, 4))
+
+    def test_positions_alone_decide(self):
+        """No batch statistics, no randomness: twice the same, also in training mode."""
+        generator, positions = self.double().train(), oracles.grid((5, 4))
+        torch.testing.assert_close(generator(positions), generator(positions), rtol=0, atol=0)
+        assert_matches(generator(positions[:, :2]), generator(positions)[:, :2])
+
+    @pytest.mark.parametrize("dims", [1, 2])
+    def test_bandwidth_holds(self, dims):
+        """Beyond the bound (Gaussians cut at 3 deviations) there is next to no energy; None where none is known."""
+        generator = self.double(dims, 3)
+        bound = generator.bandwidth(3.0)
+        if not self.bandlimited:
+            assert bound is None
+            return
+        # Sampled far out on a line, under a wide Gaussian whose own bandwidth (0.04 Hz) is added to the bound.
+        samples, half = 1 << 14, 16.0
+        t = torch.linspace(-half, half, samples, dtype=torch.float64)
+        line = torch.zeros(dims, samples, dtype=torch.float64)
+        line[0] = t
+        values = generator.features(line) * torch.exp(-0.5 * (t / 4) ** 2)
+        energy = torch.fft.rfft(values).abs().square()
+        frequency = torch.fft.rfftfreq(samples, d=2 * half / (samples - 1), dtype=torch.float64)
+        assert bound < frequency[-1]
+        beyond = energy[:, frequency > bound + 0.2].sum(1) / energy.sum(1)
+        assert beyond.max() < 1e-3
+
+    def test_bandwidth_grows_with_deviations_and_has_gradients(self):
+        generator = self.double(2, 3)
+        if not self.bandlimited:
+            assert generator.bandwidth() is None
+            return
+        assert generator.bandwidth(2.0) >= generator.bandwidth(1.0) > 0
+        generator.bandwidth(2.0).backward()
+        assert generator.wave_vector.grad.abs().sum() > 0
+
+
+# ------------------------------------------------------------------------------------------------------ layers
+
+SIGNAL = {1: (11,), 2: (9, 8), 3: (5, 6, 4)}
+KERNEL = {1: 7, 2: (5, 7), 3: (3, 5, 3)}
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "no_bias": {"bias": False},
+    "same": {"padding": "same"},
+    "valid": {"padding": "valid"},
+    "padding": {"padding": 2},
+    "padding_beyond_kernel": {"kernel_size": 2, "padding": 3},
+    "stride": {"stride": 2, "padding": 1},
+    "stride_3": {"stride": 3, "padding": "valid"},
+    "dilation": {"dilation": 2, "padding": "same"},
+    "stride_and_dilation": {"stride": 2, "dilation": 2, "padding": 4},
+    "even": {"kernel_size": 4},
+    "even_same": {"kernel_size": 4, "padding": "same"},
+    "even_same_dilated": {"kernel_size": 4, "padding": "same", "dilation": 3},
+    "one_sample": {"kernel_size": 1},
+    "one_sample_strided": {"kernel_size": 1, "stride": 2, "padding": 1},
+    "two_samples": {"kernel_size": 2, "padding": "same"},
+    "longer_than_signal": {"kernel_size": 13, "padding": "same"},
+    "longer_than_signal_padded": {"kernel_size": 15, "padding": 7},
+    "reflect": {"padding": 2, "padding_mode": "reflect"},
+    "replicate": {"padding": "same", "padding_mode": "replicate"},
+    "replicate_strided": {"padding": 2, "padding_mode": "replicate", "stride": 2},
+    "circular": {"padding": 2, "padding_mode": "circular"},
+    "even_circular": {"kernel_size": 4, "padding": "same", "padding_mode": "circular"},
+    "even_reflect_dilated": {"kernel_size": 2, "padding": "same", "padding_mode": "reflect", "dilation": 2},
+    "groups": {"groups": 2, "padding": "same"},
+    "depthwise": {"groups": 4, "in_channels": 4, "stride": 2, "padding": 2},
+}
+FEW = ("plain", "padding_beyond_kernel", "even_same", "stride_and_dilation", "longer_than_signal", "circular", "groups")
+CAUSAL = {  # a causal layer pads by itself; as long as its whole kernel for reflect
+    name: {k: v for k, v in given.items() if k != "padding"}
+    for name, given in ARGUMENTS.items()
+    if name not in ("padding", "valid", "stride_3", "padding_beyond_kernel", "one_sample_strided")
+}
+
+
+def embedded(weight: Tensor, layer: nn.Module) -> Tensor:
+    """The sampled weight amid zeros on the whole grid: what nn.ConvNd would hold."""
+    whole = weight.new_zeros(*weight.shape[:2], *layer.kernel_size)
+    whole[(..., *(slice(a, b) for a, b in layer.bounds))] = weight
+    return whole
+
+
+def randomise_bias(layer: nn.Module) -> None:
+    with torch.no_grad():
+        for name, parameter in layer.named_parameters():
+            if name.split(".")[-1] == "bias" and "generator" not in name:
+                parameter.normal_()
+
+
+class LayerContract:
+    """A layer is an nn.ConvNd whose weight is computed. Subclasses state ``cls``, ``dims`` and ``options``."""
+
+    cls: ClassVar[type]
+    dims: ClassVar[int]
+    options: ClassVar[dict[str, Any]] = {}
+    learns_size = True
+    takes_groups = True
+    few = False
+    channels: ClassVar[tuple[int, int]] = (2, 4)
+
+    # What a subclass may change ------------------------------------------------------------------------------
+
+    def make(self, **changes: Any) -> nn.Module:
+        arguments = {
+            "in_channels": self.channels[0],
+            "out_channels": self.channels[1],
+            "kernel_size": KERNEL[self.dims],
+            "dtype": torch.float64,
+            **self.options,
+            **changes,
+        }
+        return self.cls(**arguments)
+
+    def conv(self, layer: nn.Module) -> nn.Module:
+        """The part that holds generator and window."""
+        return layer
+
+    def dense_weight(self, layer: nn.Module) -> tuple[Tensor, int]:
+        """The layer's weight on the whole grid as nn.ConvNd would hold it, and its number of groups."""
+        return embedded(layer.weight, layer), layer.arguments.groups
+
+    @classmethod
+    def conv_cases(cls) -> list[str]:
+        """Names of the convolutions this subject is tried on (conftest.py parametrises by them)."""
+        names = CAUSAL if cls.options.get("causal") else ARGUMENTS
+        if not cls.takes_groups or "groups" in cls.options:
+            names = [name for name in names if "groups" not in names[name]]
+        return [name for name in names if name in FEW] if cls.few else list(names)
+
+    # Tools ---------------------------------------------------------------------------------------------------
+
+    @property
+    def causal(self) -> bool:
+        return self.options.get("causal", False)
+
+    def input(self, layer: nn.Module, batch: int = 2, signal=None, dtype=torch.float64) -> Tensor:
+        return torch.randn(batch, self.conv(layer).in_channels, *(signal or SIGNAL[self.dims]), dtype=dtype)
+
+    def expected(self, layer: nn.Module, x: Tensor, given: dict[str, Any], weight: Tensor | None = None) -> Tensor:
+        """Padding in torch's meaning and F.convNd, from the arguments the user gave."""
+        spread = lambda value: (value,) * self.dims if isinstance(value, int) else tuple(value)  # noqa: E731
+        whole, groups = self.dense_weight(layer)
+        stride, dilation = spread(given.get("stride", 1)), spread(given.get("dilation", 1))
+        padding = oracles.torch_padding(given.get("padding", 0), layer.kernel_size, dilation, causal=self.causal)
+        mode = given.get("padding_mode", "zeros")
+        bias = layer.bias if hasattr(layer, "bias") else layer.pointwise.bias
+        return oracles.torch_convolve(
+            x,
+            whole if weight is None else weight,
+            bias,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            mode=mode,
+        )
+
+    def arguments(self, name: str) -> dict[str, Any]:
+        given = dict((CAUSAL if self.causal else ARGUMENTS)[name])
+        mode, span = given.get("padding_mode", "zeros"), given.get("dilation", 1)
+        if self.causal and mode in ("reflect", "circular"):
+            given["kernel_size"] = min(given.get("kernel_size", 4), 4)
+        if self.dims == 3 and given.get("kernel_size", 0) > 4:
+            given["kernel_size"] = (7, 2, 9)  # longer than the signal on two axes
+            given["padding"] = given["padding"] if isinstance(given["padding"], str) else (3, 1, 4)
+        if self.dims == 3 and mode == "reflect" and span > 1:
+            given["dilation"] = (2, 1, 2)
+        return given
+
+    def grid_weight(self, layer: nn.Module) -> Tensor:
+        """Generator times window on the *whole* grid, from their own forwards; zero outside the crop."""
+        conv = self.conv(layer)
+        positions = oracles.grid(conv.kernel_size, causal=self.causal)
+        values = conv.generator(positions).unflatten(0, (conv.out_channels, -1))
+        if conv.window is not None:
+            window = conv.window(positions)
+            values = values * (window[:, None] if window.dim() > self.dims else window)
+        keep = torch.zeros(conv.kernel_size, dtype=torch.float64)
+        keep[tuple(slice(a, b) for a, b in conv.bounds)] = 1
+        return values * keep
+
+    # The drop-in promise -------------------------------------------------------------------------------------
+
+    def test_signature_is_that_of_torch(self):
+        torch_class = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[self.dims]
+        theirs = list(inspect.signature(torch_class.__init__).parameters.values())
+        ours = list(inspect.signature(self.cls.__init__).parameters.values())
+        assert [p.name for p in ours[: len(theirs)]] == [p.name for p in theirs]
+        assert [p.default for p in ours[: len(theirs)]] == [p.default for p in theirs]
+        assert all(p.kind is p.KEYWORD_ONLY for p in ours[len(theirs) :])
+
+    @pytest.mark.parametrize("engine", ["direct", "fft"])
+    def test_equals_torch_on_the_sampled_weight(self, conv_case, engine):
+        given = self.arguments(conv_case)
+        layer = self.make(engine=engine, **given)
+        randomise_bias(layer)
+        x = self.input(layer).requires_grad_()
+        ours, exact = layer(x), self.expected(layer, x, given)
+        assert_matches(ours, exact)
+        cotangent = torch.randn_like(exact)
+        leaves = {"input": x, **dict(layer.named_parameters())}
+        gradients = []
+        for y in (ours, exact):
+            found = torch.autograd.grad(y, tuple(leaves.values()), cotangent, allow_unused=True)
+            gradients.append({n: torch.zeros(1) if g is None else g for n, g in zip(leaves, found, strict=True)})
+        # Gradients of a window that is 1 wherever it is sampled are rounding errors: compare with the largest.
+        largest = max(g.abs().max().item() for g in gradients[1].values())
+        for leaf, expected in gradients[1].items():
+            error = (gradients[0][leaf] - expected).abs().max().item()
+            assert error <= 1e-12 * max(largest, expected.abs().max().item()), leaf
+
+    @pytest.mark.parametrize("name", ["plain", "same", "stride", "dilation", "even_same", "longer_than_signal"])
+    @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+    def test_output_has_torch_s_shape_whatever_the_size(self, name):
+        given = self.arguments(name)
+        layer = self.make(**given)
+        conv, x = self.conv(layer), self.input(layer)
+        torch_class = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[self.dims]
+        plain = {"kernel_size": KERNEL[self.dims], **given}
+        if self.causal:
+            left = plain.get("dilation", 1) * (layer.kernel_size[0] - 1)
+            expected = torch_class(2, 4, **plain)(nn.functional.pad(torch.randn(2, 2, *x.shape[2:]), (left, 0))).shape
+        else:
+            expected = torch_class(2, 4, **plain)(torch.randn(2, 2, *x.shape[2:])).shape
+        seen = set()
+        for width in (1e-3, 0.2, 0.4, 0.9, 10.0):
+            if conv.window is not None:
+                conv.window.set_width(torch.full_like(conv.window.log_width, width))
+            seen.add(conv.size)
+            assert layer(x).shape[2:] == expected[2:]
+        if self.learns_size and name not in ("even_same",):
+            assert len(seen) > 1
+        if self.learns_size:
+            assert conv.size == layer.kernel_size
+
+    @pytest.mark.parametrize("name", ["plain", "even_same", "stride_and_dilation", "circular"])
+    def test_cropping_is_zeroing_outside_the_crop(self, name):
+        given = self.arguments(name)
+        layer = self.make(**given)
+        conv, x = self.conv(layer), self.input(layer)
+        assert_matches(embedded(conv.weight, conv), self.grid_weight(layer))
+        assert_matches(layer(x), self.expected(layer, x, given))
+
+    def test_unbatched_input(self):
+        for changes in ({}, {"padding_mode": "replicate", **({} if self.causal else {"padding": 2})}):
+            layer = self.make(**changes)
+            x = self.input(layer)
+            assert_matches(layer(x[0]), layer(x)[0])
+
+    def test_empty_batch(self):
+        layer = self.make()
+        assert layer(self.input(layer, batch=0)).shape[0] == 0
+
+    def test_attributes(self):
+        layer = self.make()
+        assert (layer.in_channels, layer.out_channels) == (self.channels[0], self.channels[1])
+        assert layer.kernel_size == (KERNEL[self.dims] if self.dims > 1 else (KERNEL[1],))
+        assert layer.size == tuple(b - a for a, b in layer.bounds)
+        assert layer.weight.shape[2:] == layer.size
+        assert all(type(v) is int for v in layer.size)
+        assert layer.plan(self.input(layer).shape).engine in ("direct", "fft")
+
+    @pytest.mark.parametrize("engine", ["direct", "fft"])
+    def test_plan_tells_what_runs(self, engine, monkeypatch):
+        from flexkern.engines import ENGINES
+
+        calls = []
+        for name, function in list(ENGINES.items()):
+            spy = lambda *a, name=name, function=function: calls.append((name, a[2])) or function(*a)  # noqa: E731
+            monkeypatch.setitem(ENGINES, name, spy)
+        layer = self.make(engine=engine)
+        x = self.input(layer)
+        layer(x)
+        assert calls == [(engine, self.conv(layer).plan(x.shape))]
+
+    @pytest.mark.parametrize("wrong", ["axes", "channels", "dtype", "precision"])
+    def test_wrong_input_is_refused(self, wrong):
+        layer = self.make()
+        x = self.input(layer)
+        given, message = {
+            "axes": (x[0, 0], r"expects input of shape \(batch, channels, \d axes\)"),
+            "channels": (torch.cat([x, x[:, :1]], dim=1), r"expects \d input channels, got \d"),
+            "dtype": (x.long(), r"expects floating-point input, got torch.int64"),
+            "precision": (x.float(), r"holds torch.float64 parameters but the input is torch.float32"),
+        }[wrong]
+        with pytest.raises(ValueError, match=message):
+            layer(given)
+
+    # Dtypes, formats, autocast --------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+    @pytest.mark.parametrize("engine", ["direct", "fft"])
+    def test_dtype_in_is_dtype_out(self, dtype, engine):
+        layer = self.make(engine=engine, dtype=dtype)
+        assert {p.dtype for p in layer.parameters()} == {dtype}
+        x = self.input(layer, dtype=dtype).requires_grad_()
+        y = layer(x)
+        assert y.dtype is dtype
+        y.sum().backward()
+        assert x.grad.dtype is dtype
+        twin = copy.deepcopy(layer).double()
+        if self.conv(twin).size == self.conv(layer).size:
+            assert_matches(y, twin(x.detach().double()), {torch.float32: 1e-4}.get(dtype))
+
+    def test_converted_layer_is_the_layer_made_in_that_dtype(self):
+        layer = self.make()
+        x = self.input(layer)
+        expected = layer(x)
+        assert_matches(layer.float()(x.float()), expected, 1e-4)
+        assert layer.to(torch.bfloat16)(x.bfloat16()).dtype is torch.bfloat16
+
+    def test_autocast(self):
+        layer = self.make(dtype=torch.float32)
+        x = self.input(layer, dtype=torch.float32)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = layer(x)
+        assert y.dtype is torch.bfloat16
+        assert_matches(y, layer(x))
+        y.float().square().sum().backward()
+        for name, parameter in layer.named_parameters():
+            assert parameter.grad is None or parameter.grad.isfinite().all(), name
+
+    def test_autocast_leaves_float64_alone(self):
+        """As torch's own convolutions."""
+        layer = self.make()
+        x = self.input(layer)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = layer(x)
+        assert y.dtype is torch.float64
+
+    def test_channels_last(self):
+        if self.dims == 1:
+            pytest.skip("no such format for one axis")
+        form = {2: torch.channels_last, 3: torch.channels_last_3d}[self.dims]
+        for engine in ("direct", "fft"):
+            layer = self.make(engine=engine, padding="same", dtype=torch.float32)
+            x = self.input(layer, dtype=torch.float32)
+            y = layer(x.to(memory_format=form))
+            assert_matches(y, layer(x), 1e-4)
+            if engine == "direct" and self.channels[1] > 1 and self.dims == 2:  # in 3-D torch itself may not
+                assert y.is_contiguous(memory_format=form)
+
+    # No hidden state -----------------------------------------------------------------------------------------
+
+    def test_forward_stores_nothing(self):
+        layer = self.make()
+
+        def state():
+            found = {}
+            for name, module in layer.named_modules():
+                for key, value in vars(module).items():
+                    found[name, key] = dict(value) if isinstance(value, dict) else value
+            return found
+
+        before = state()
+        layer(self.input(layer)).sum().backward()
+        layer.eval()(self.input(layer))
+        after = state()
+        assert after.pop(("", "training")) is False
+        assert before.pop(("", "training")) is True
+        changed = [key for key in after if key not in before or (after[key] != before[key]) is True]
+        assert [key for key in changed if key[1] != "training"] == []
+        assert before.keys() == after.keys()
+
+    def test_state_dict_round_trip(self):
+        layer, other = self.make(), self.make()
+        x = self.input(layer)
+        window = self.conv(layer).window
+        if window is not None:
+            window.set_width(torch.full_like(window.log_width, 0.5))
+        other(x)
+        other.load_state_dict(layer.state_dict())
+        torch.testing.assert_close(other(x), layer(x), rtol=0, atol=0)
+        assert self.conv(other).size == self.conv(layer).size
+
+    @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+    def test_copies_after_a_training_step(self, duplicate):
+        layer = self.make()
+        x = self.input(layer)
+        layer(x).sum().backward()
+        expected = layer(x).detach()
+        twin = duplicate(layer)
+        torch.testing.assert_close(twin(x), expected, rtol=0, atol=0)
+        with torch.no_grad():
+            for parameter in twin.parameters():
+                parameter.add_(0.3)
+        assert not torch.equal(twin(x), expected)
+        torch.testing.assert_close(layer(x), expected, rtol=0, atol=0)
+
+    def test_functional_call_and_transforms(self):
+        layer, other = self.make(), self.make()
+        x = self.input(layer)
+        y = torch.func.functional_call(layer, other.state_dict(keep_vars=True), (x,))
+        assert_matches(y, other(x))
+
+        def loss(parameters):
+            return torch.func.functional_call(layer, parameters, (x,)).square().sum()
+
+        values = {name: p.detach() for name, p in layer.named_parameters()}
+        gradients = torch.func.grad(loss)(values)
+        layer(x).square().sum().backward()
+        for name, parameter in layer.named_parameters():
+            if parameter.grad is not None:
+                assert_matches(gradients[name], parameter.grad, 1e-10, name)
+
+    def test_gradcheck(self):
+        layer = self.make(padding="same")
+        x = self.input(layer, batch=1, signal=(4, 3, 2)[: self.dims]).requires_grad_()
+        names, values = zip(*layer.named_parameters(), strict=True)
+
+        def run(x, *parameters):
+            return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
+
+        assert torch.autograd.gradcheck(run, (x, *values), fast_mode=True)
+
+    def test_seed_decides_the_parameters(self):
+        def draw(seed):
+            torch.manual_seed(seed)
+            return dict(self.make().named_parameters())
+
+        assert_all_match(draw(3), draw(3), 1e-300)
+        assert any(not torch.equal(a, b) for a, b in zip(draw(3).values(), draw(4).values(), strict=True))
+
+    @pytest.mark.parametrize("order", ["parents_first", "children_first", "shuffled"])
+    def test_meta_device_and_reset_in_any_order(self, order):
+        """As FSDP does it: to_empty, then reset_parameters of every module that has one."""
+
+        def materialised():
+            layer = self.make(device="meta", dtype=torch.float32, in_channels=4, out_channels=4)
+            assert all(p.is_meta for p in layer.parameters())
+            layer = layer.to_empty(device="cpu")
+            with torch.no_grad():
+                for tensor in layer.state_dict().values():
+                    tensor.fill_(math.nan)  # whatever was in memory
+            modules = [m for m in layer.modules() if hasattr(m, "reset_parameters")]
+            places = torch.randperm(len(modules)).tolist() if order == "shuffled" else range(len(modules))
+            for place in reversed(places) if order == "children_first" else places:
+                modules[place].reset_parameters()
+            return layer
+
+        def magnitudes(make):
+            # The readout's scale follows from the random features: its logarithm is what has a steady mean.
+            draws = [dict(make().named_parameters()) for _ in range(24)]
+            scales = {name: torch.stack([d[name].detach().abs().mean() for d in draws]) for name in draws[0]}
+            return {name: (values + 1e-12).log().mean().exp() for name, values in scales.items()}
+
+        made = magnitudes(lambda: self.make(dtype=torch.float32, in_channels=4, out_channels=4))
+        for name, value in magnitudes(materialised).items():
+            assert value.isfinite(), name
+            assert value.item() == pytest.approx(made[name].item(), rel=0.4, abs=1e-7), name
+
+    def test_meta_forward_gives_the_shape(self):
+        layer = self.make(device="meta")
+        y = layer(
+            torch.empty(
+                2,
+                layer.in_channels if hasattr(layer, "in_channels") else 2,
+                *SIGNAL[self.dims],
+                device="meta",
+                dtype=torch.float64,
+            )
+        )
+        assert y.is_meta
+        assert y.shape == self.make()(self.input(self.make())).shape
+
+    def test_repr_shows_size_and_engine(self):
+        layer = self.make(engine="fft")
+        size = self.conv(layer).size
+        assert f"size={size}" in repr(layer)
+        assert "engine=fft" in repr(layer)
+        assert "kernel_size=" in repr(layer)
+        assert repr(self.make(device="meta"))
+
+    def test_every_parameter_gets_a_gradient(self):
+        layer = self.make()
+        layer(self.input(layer)).square().sum().backward()
+        for name, parameter in layer.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", ["same", "stride", "even_reflect_dilated"])
+    def test_compile_in_one_graph(self, name):
+        from flexkern import freeze_sizes
+
+        layer = freeze_sizes(self.make(**self.arguments(name)))
+        x = self.input(layer).requires_grad_()
+        torch.compiler.reset()
+        compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+        assert_matches(compiled(x), layer(x))
+        compiled(x).sum().backward()
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("engine", ["direct", "fft"])
+    def test_export(self, engine):
+        from flexkern import freeze_sizes
+
+        layer = freeze_sizes(self.make(padding="same", engine=engine)).eval()
+        x = self.input(layer)
+        assert_matches(torch.export.export(layer, (x,)).module()(x), layer(x))

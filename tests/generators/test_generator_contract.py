@@ -1,0 +1,101 @@
+"""Every generator keeps the generator's contract."""
+
+import pytest
+import torch
+
+from contracts import GeneratorContract
+from flexkern import GENERATORS, MLP, SIREN, FourierNet, GaborNet, MAGNet, Table
+
+
+class TestMAGNet(GeneratorContract):
+    bandlimited = True
+
+    def make(self, dims, channels, **options):
+        return MAGNet(dims, channels, hidden=8, layers=2, **options)
+
+    def factory(self):
+        return MAGNet(hidden=8)
+
+
+class TestRotatedMAGNet(GeneratorContract):
+    bandlimited = True
+
+    def make(self, dims, channels, **options):
+        return MAGNet(dims, channels, hidden=8, layers=2, rotated=dims == 2, **options)
+
+    def factory(self):
+        return MAGNet(hidden=8, layers=1)
+
+
+class TestDeepMAGNet(GeneratorContract):
+    bandlimited = True
+
+    def make(self, dims, channels, **options):
+        return MAGNet(dims, channels, hidden=5, layers=4, input_scale=8.0, **options)
+
+    def factory(self):
+        return MAGNet(layers=4)
+
+
+class TestGaborNet(GeneratorContract):
+    bandlimited = True
+
+    def make(self, dims, channels, **options):
+        return GaborNet(dims, channels, hidden=8, layers=2, **options)
+
+    def factory(self):
+        return GaborNet(hidden=8)
+
+
+class TestFourierNet(GeneratorContract):
+    bandlimited = True
+
+    def make(self, dims, channels, **options):
+        return FourierNet(dims, channels, hidden=8, layers=2, **options)
+
+    def factory(self):
+        return FourierNet(input_scale=4.0)
+
+
+class TestSIREN(GeneratorContract):
+    def make(self, dims, channels, **options):
+        return SIREN(dims, channels, hidden=8, **options)
+
+    def factory(self):
+        return SIREN(omega=12.0)
+
+
+class TestMLP(GeneratorContract):
+    def make(self, dims, channels, **options):
+        return MLP(dims, channels, hidden=8, activation="gelu", **options)
+
+    def factory(self):
+        return MLP(hidden=8)
+
+
+class TestNormedFourierMLP(GeneratorContract):
+    def make(self, dims, channels, **options):
+        return MLP(dims, channels, hidden=8, norm=True, fourier=6, activation="silu", **options)
+
+    def factory(self):
+        return MLP(norm=True, fourier=6)
+
+
+class TestTable(GeneratorContract):
+    def make(self, dims, channels, **options):
+        return Table(dims, channels, size=(5, 4, 3, 2)[:dims], **options)
+
+    def factory(self):
+        return Table()
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_registry_builds_any_dimension(name):
+    for dims in (1, 2, 3):
+        generator = GENERATORS[name](dims, 2)
+        assert generator(torch.zeros(dims, *(2,) * dims)).shape == (2, *(2,) * dims)
+
+
+def test_every_generator_of_the_registry_has_a_contract():
+    tested = {type(cls().make(2, 1)) for cls in GeneratorContract.__subclasses__()}
+    assert tested >= set(GENERATORS.values())
