@@ -5,12 +5,13 @@ from flexkern.data import (
     AUGMENTATIONS,
     build_augmentation,
     random_flip,
+    random_noise,
     random_roll,
     random_scale_noise,
     random_shift,
 )
 
-EXAMPLES = {"shift": "shift:2", "flip": "flip", "roll": "roll:0.25", "scale": "scale:0.1"}
+EXAMPLES = {"shift": "shift:2", "flip": "flip", "roll": "roll:0.25", "scale": "scale:0.1", "noise": "noise:0.1"}
 
 
 def generator(seed=0):
@@ -71,6 +72,14 @@ def test_roll_turns_each_series_in_a_circle():
     assert {found[0] for found in steps} == set(range(-3, 4))
 
 
+def test_noise_is_added_to_every_value_on_its_own():
+    x = batch(20, 2, 500)
+    added = random_noise(x, 0.3, generator()) - x
+    assert abs(added.std().item() - 0.3) < 0.01
+    assert abs(added.mean().item()) < 0.01
+    assert torch.equal(random_noise(x, 0.0, generator()), x)
+
+
 def test_scale_noise_has_one_factor_a_sample():
     x = batch(2000, 2, 4, 4)
     factors = random_scale_noise(x, 0.1, generator()) / x
@@ -110,14 +119,15 @@ def test_steps_are_applied_in_their_order():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rotate:3", "an augmentation must be one of shift, flip, roll, scale, got 'rotate:3'"),
+        ("rotate:3", "an augmentation must be one of shift, flip, roll, scale, noise, got 'rotate:3'"),
         ("shift", "an amount is missing: write `shift:int`, got 'shift'"),
         ("shift:1.5", "write `shift:int`, got 'shift:1.5'"),
         ("flip:1", "'flip' takes no amount, got 'flip:1'"),
         ("shift:-1", "`pixels` must be a whole number, 0 or more, got -1"),
         ("roll:2", r"`max_fraction` must be in \[0, 1\], got 2.0"),
         ("roll:nan", r"`max_fraction` must be in \[0, 1\], got nan"),
-        ("scale:-0.1", "`std` must be 0 or more, got -0.1"),
+        ("scale:-0.1", "`std` must be 0 or more and finite, got -0.1"),
+        ("noise:inf", "`std` must be 0 or more and finite, got inf"),
     ],
 )
 def test_wrong_descriptions_are_refused_when_built(text, message):

@@ -13,6 +13,7 @@ from .audio import read_wav_folder as read_wav_folder
 from .augment import AUGMENTATIONS as AUGMENTATIONS
 from .augment import build_augmentation as build_augmentation
 from .augment import random_flip as random_flip
+from .augment import random_noise as random_noise
 from .augment import random_roll as random_roll
 from .augment import random_scale_noise as random_scale_noise
 from .augment import random_shift as random_shift

@@ -54,11 +54,19 @@ def random_roll(x: Tensor, max_fraction: float, generator: Generator | None = No
 
 def random_scale_noise(x: Tensor, std: float, generator: Generator | None = None) -> Tensor:
     """Multiplies each sample by 1 + std * n, n ~ N(0, 1): a change of loudness or contrast."""
-    if std < 0:
-        raise ValueError(f"`std` must be 0 or more, got {std}.")
+    if not 0 <= std < float("inf"):
+        raise ValueError(f"`std` must be 0 or more and finite, got {std}.")
     device = x.device if generator is None else generator.device
     noise = torch.randn((len(x), 1), generator=generator, device=device).to(x)
     return x * (1 + std * _along(noise, x.ndim - 1, x.ndim))
+
+
+def random_noise(x: Tensor, std: float, generator: Generator | None = None) -> Tensor:
+    """Adds N(0, std^2) to every value, in the unit of ``x`` (standard deviations after `standardise`)."""
+    if not 0 <= std < float("inf"):
+        raise ValueError(f"`std` must be 0 or more and finite, got {std}.")
+    device = x.device if generator is None else generator.device
+    return x + std * torch.randn(x.shape, generator=generator, device=device).to(x)
 
 
 # name -> (function, type of its amount; None if it takes none)
@@ -67,6 +75,7 @@ AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], type[int] | type[float] | 
     "flip": (random_flip, None),
     "roll": (random_roll, float),
     "scale": (random_scale_noise, float),
+    "noise": (random_noise, float),
 }
 
 
