@@ -1,5 +1,6 @@
 """The window whose learned width is the size of a kernel."""
 
+import math
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +28,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
               \sigma_a = \sigma^{\min}_a + e^{s_a}
 
     The samples where :math:`g_a` falls below the threshold :math:`\tau` are cropped, so the width decides the size.
-    Deviations from Romero et al. 2022, Eq. 4, whose window is :math:`\prod_a g_a`, cut off where it is still 0.1 high
+    Deviations from Romero et al. 2022, whose window is :math:`\prod_a g_a`, cut off where it is still 0.1 high
     (``continuous=False``): there the output jumps whenever the size changes, and once the generator fits the data
     within the crop, nothing tells a width that is too small to grow. Their width is a free parameter that can reach
     zero (NaN) or change sign; here ``s = log_width`` is learned, which keeps it above half a sample and makes a step
@@ -87,6 +88,8 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
         self.min_width = tuple(pitch(k) / 2 for k in self.lengths)
         self.initial_width = self._check_width(width)
         self.initial_centre = self._per_axis("centre", float(causal) if centre is None else centre)
+        if not all(-1 <= c <= 1 for c in self.initial_centre):
+            raise ValueError(f"`centre` must lie within [-1, 1], got {centre}.")
         self.learn_width = self._per_axis("learn_width", learn_width)
         self.learn_centre = self._per_axis("learn_centre", learn_centre)
         self.frozen_bounds: Bounds | None = None
@@ -112,7 +115,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
             return tuple(max(PAPER_WIDTH, 1.25 * least) for least in self.min_width)
         widths = self._per_axis("width", width)
         for value, least, length in zip(widths, self.min_width, self.lengths, strict=True):
-            if not value > least:
+            if not least < value < math.inf:
                 raise ValueError(
                     f"`width` must exceed half a sample, {least:.4g} on an axis of {length} samples, got {value}."
                 )
@@ -145,15 +148,26 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
 
     def forward(self, positions: Tensor) -> Tensor:  # (D, *K) -> (*K) or (C, *K)
         """The window's values, in the precision of ``positions``."""
-        centre = _learned_only(self.centre, self.learn_centre).to(positions.dtype)
+        centre = _learned_only(self._kept_centre(), self.learn_centre).to(positions.dtype)
         width = self.width.to(positions.dtype)
         if self.continuous:
             return continuous_window(positions, centre, width, self.threshold)
         return gaussian_window(positions, centre, width)
 
+    def _kept_centre(self) -> Tensor:
+        """The centre, held to half a sample around the grid if the window is zero beyond its support.
+
+        Farther out it would have no gradient and could never come back; the gradient of the border passes instead.
+        """
+        if not self.continuous:
+            return self.centre
+        columns = zip(self.centre.unbind(-1), self.min_width, strict=True)
+        kept = [column.detach().clamp(-1 - half, 1 + half) - column.detach() for column, half in columns]
+        return self.centre + torch.stack(kept, dim=-1)
+
     def reach(self) -> Tensor:  # shape: (D,)
         """How far the support reaches per axis, the widest channel's; input of ``crop_bounds``."""
-        reach = window_reach(self.centre.detach(), self.width.detach(), self.threshold, causal=self.causal)
+        reach = window_reach(self._kept_centre().detach(), self.width.detach(), self.threshold, causal=self.causal)
         return reach.amax(dim=0) if self.per_channel else reach
 
     def bounds_of(self, reach: Sequence[float]) -> Bounds:

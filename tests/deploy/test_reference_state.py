@@ -70,6 +70,10 @@ def flexnet7_state():
     generator, state = torch.Generator().manual_seed(0), {}
     for key, shape in keys:
         state[key] = torch.rand(shape, generator=generator) + 0.1  # sigmas above half a sample
+        if key.endswith("train_length"):
+            state[key] = torch.tensor([33])
+        elif key.endswith("mask_threshold"):
+            state[key] = torch.tensor([0.1])
     return state
 
 
@@ -94,10 +98,15 @@ def test_every_parameter_of_flexnet7_finds_its_place():
     [
         (lambda s: s.pop("norm1.bias"), r"no entry 'norm1.bias'"),
         (lambda s: s.update({"norm1.bias": torch.zeros(7)}), r"'norm1.bias' has shape \(7,\), expected \(24,\)"),
+        (
+            lambda s: s.update({"cconv1.train_length": torch.tensor([17])}),
+            r"cconv1.train_length is 17, but",
+        ),
+        (lambda s: s.update({"cconv1.mask_threshold": torch.tensor([0.3])}), r"cconv1.mask_threshold is 0.3, but"),
         (lambda s: s.update({"extra": torch.zeros(1)}), r"has no place for, first 'extra'"),
         (lambda s: s.update({"norm1.bias": s["norm1.bias"].view(4, 6)}), r"'norm1.bias' has shape \(4, 6\)"),
     ],
-    ids=["missing", "wrong_size", "left_over", "wrong_shape_of_the_same_size"],
+    ids=["missing", "wrong_size", "other_grid", "other_threshold", "left_over", "wrong_shape_of_the_same_size"],
 )
 def test_wrong_states_are_refused_naming_the_entry(edit, message):
     state = flexnet7_state()

@@ -3,7 +3,15 @@
 import pytest
 import torch
 
-from flexkern import CKConv1d, CKConv2d, FlexConv2d, SeparableFlexConv1d, SeparableFlexConv2d
+from flexkern import (
+    CKConv1d,
+    CKConv2d,
+    FlexConv1d,
+    FlexConv2d,
+    GaussianWindow,
+    SeparableFlexConv1d,
+    SeparableFlexConv2d,
+)
 
 COMMON = [
     ({"in_channels": 0}, r"`in_channels` must be positive, got 0"),
@@ -82,3 +90,31 @@ def test_missing_and_unknown_arguments():
         CKConv2d(1, 1)
     with pytest.raises(TypeError, match="window"):
         CKConv2d(1, 1, 3, window=None)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "circular"])
+def test_causal_layers_do_not_pad_with_the_future(mode):
+    with pytest.raises(ValueError, match=f"cannot pad with later samples: `padding_mode` is '{mode}'"):
+        FlexConv1d(1, 1, 9, causal=True, padding_mode=mode)
+
+
+def test_init_size_and_a_window_s_own_place_exclude_each_other():
+    for stated in ({"width": 0.3}, {"centre": 0.3}):
+        with pytest.raises(ValueError, match="exclude each other"):
+            FlexConv2d(1, 1, 33, init_size=9, window=GaussianWindow(**stated))
+    with pytest.raises(ValueError, match="the window's `causal` must be the layer's, False"):
+        FlexConv1d(1, 1, 33, window=GaussianWindow(causal=True))
+
+
+def test_padding_that_does_not_suffice_is_named_in_every_mode():
+    for mode in ("zeros", "reflect", "replicate", "circular"):
+        layer = FlexConv1d(2, 4, 8, 1, 3, 3, padding_mode=mode)
+        with pytest.raises(ValueError, match="add `padding` or lower `kernel_size`"):
+            layer(torch.randn(1, 2, 10))
+
+
+def test_layers_show_the_attributes_of_torch_layers():
+    layer = FlexConv2d(4, 8, (5, 7), 2, (1, 2), 3, 4, padding_mode="reflect")
+    assert (layer.stride, layer.padding, layer.dilation) == ((2, 2), (1, 2), (3, 3))
+    assert (layer.groups, layer.padding_mode) == (4, "reflect")
+    assert FlexConv2d(1, 1, 5, padding="same").padding == "same"

@@ -149,3 +149,15 @@ def test_repr():
     assert "threshold=0.1" in text
     assert "per_channel" in text
     assert repr(GaussianWindow((9,), continuous=True)) != repr(GaussianWindow((9,), continuous=False))
+
+
+def test_a_centre_that_leaves_the_grid_can_come_back():
+    """The continuous window is zero beyond its support: without care, so is every gradient there."""
+    layer = FlexConv1d(1, 1, 33, causal=True)
+    with torch.no_grad():
+        layer.window.centre.fill_(1.3)
+    assert layer.weight.abs().sum() > 0
+    layer(torch.randn(1, 1, 64)).square().sum().backward()
+    assert layer.window.centre.grad.abs().item() > 0
+    with pytest.raises(ValueError, match=r"`centre` must lie within \[-1, 1\], got 1.5"):
+        GaussianWindow((33,), centre=1.5)

@@ -45,7 +45,7 @@ def test_model_options_stand_beside_the_name() -> None:
         (MINIMAL + "batch_size: many", r"`batch_size` must be a whole number, got 'many'"),
         (MINIMAL + "optimiser: {lr: 0}", r"`optimiser.lr` must be above 0, got 0"),
         (MINIMAL + "optimiser: {ema: 1}", r"`optimiser.ema` must be at least 0 and below 1, got 1"),
-        (MINIMAL + "optimiser: {lr: .nan}", r"`optimiser.lr` must be above 0, got nan"),
+        (MINIMAL + "optimiser: {lr: .nan}", r"`optimiser.lr` must be finite, got nan"),
         (MINIMAL + "optimiser: {min_lr: 1}", r"`optimiser.min_lr` must be at most `optimiser.lr` = 0.01, got 1"),
         (MINIMAL + "optimiser: 3", r"`optimiser` must be a mapping"),
         (MINIMAL.replace("name: digits", "name: digits, augment: [1]"), r"`data.augment` must be a list of texts"),

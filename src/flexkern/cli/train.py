@@ -73,8 +73,8 @@ def run(options: argparse.Namespace) -> int:
     if options.resume and (recipe.folder / "recipe.yaml").is_file():
         recipe = changed(load_recipe(recipe.folder / "recipe.yaml"), options)  # its own keys need not be repeated
     record = fit(recipe, resume=options.resume)
-    draw_run(record.folder)
     print(summary(record))
+    draw_run(record.folder)
     print("written:", *(f"\n  {path}" for path in _files(record.folder)), sep="")
     return 0
 

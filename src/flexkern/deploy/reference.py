@@ -10,8 +10,7 @@ from ..generators import GaborNet, Generator, MAGNet, MultiplicativeGenerator
 from ..layers.base import ContinuousConv
 from ..models import FlexNet, FlexTCN
 
-# Theirs carry what ours computes: grid length of the last forward, unused temperature, the threshold.
-IGNORED = ("train_length", "temperature", "mask_threshold")
+UNUSED = "temperature"  # of a mask that the authors never implemented
 
 
 @torch.no_grad()
@@ -29,7 +28,7 @@ def load_reference_state(model: nn.Module, state: Mapping[str, Tensor]) -> nn.Mo
     Raises:
         ValueError: if an entry is missing, has the wrong shape, or is left over; it names the entry.
     """
-    rest = {name: value for name, value in state.items() if not name.endswith(IGNORED)}
+    rest = {name: value for name, value in state.items() if not name.endswith(UNUSED)}
     filled = copy.deepcopy(model)  # so that a state that does not fit leaves the model as it was
     if isinstance(filled, FlexNet):
         _load_flexnet(filled, rest)
@@ -98,6 +97,7 @@ def _load_conv(layer: nn.Module, rest: dict[str, Tensor], prefix: str) -> None:
         raise ValueError(f"`model` must consist of learned-size layers, got {type(layer).__name__}.")
     if layer.window is not None and layer.window.continuous:
         raise ValueError("`model` must have the authors' window: build it with GaussianWindow(continuous=False).")
+    _check_grid(layer, rest, prefix)
     if layer.bias is not None:
         _fill(layer.bias, _take(rest, f"{prefix}bias"), f"{prefix}bias")
     if layer.window is not None:
@@ -105,6 +105,18 @@ def _load_conv(layer: nn.Module, rest: dict[str, Tensor], prefix: str) -> None:
         layer.window.centre.copy_(mask[:, 0])
         layer.window.set_width(mask[:, 1].abs())
     _load_generator(layer.generator, rest, f"{prefix}Kernel.")
+
+
+def _check_grid(layer: ContinuousConv, rest: dict[str, Tensor], prefix: str) -> None:
+    """Horizon and threshold must be those that the state was trained with, or the kernels are others."""
+    length = int(_take(rest, f"{prefix}train_length"))  # 0 until the authors' layer has seen an input
+    if length and set(layer.kernel_size) != {length}:
+        raise ValueError(f"{prefix}train_length is {length}, but the layer's `kernel_size` is {layer.kernel_size}.")
+    threshold = float(rest.pop(f"{prefix}mask_threshold", torch.tensor(0.1)))
+    if layer.window is not None and abs(threshold - layer.window.threshold) > 1e-6:
+        raise ValueError(
+            f"{prefix}mask_threshold is {threshold:g}, but the window's `threshold` is {layer.window.threshold:g}."
+        )
 
 
 def _load_generator(generator: Generator, rest: dict[str, Tensor], prefix: str) -> None:

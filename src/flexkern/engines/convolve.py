@@ -9,7 +9,7 @@ from .chooser import plan_conv
 from .direct import direct
 from .fft import fft
 from .plan import ConvProblem, Padding, Plan
-from .weight import Weight
+from .weight import FactoredWeight, Weight
 
 ENGINES: dict[str, Callable[[Tensor, Weight, Plan], Tensor]] = {"direct": direct, "fft": fft}
 
@@ -39,6 +39,9 @@ def convolve(
         >>> convolve(torch.ones(1, 1, 5), torch.ones(1, 1, 3), padding=((1, 1),)).tolist()
         [[[2.0, 3.0, 3.0, 3.0, 2.0]]]
     """
+    held = weight.features.dtype if isinstance(weight, FactoredWeight) else weight.dtype
+    if input.dtype != held:
+        raise ValueError(f"`input` and `weight` must have one dtype, got {input.dtype} and {held}.")
     problem = ConvProblem(
         batch=input.shape[0],
         in_channels=input.shape[1],

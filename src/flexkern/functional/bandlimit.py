@@ -34,7 +34,7 @@ def gaussian_frequency(inverse_width: Tensor, stddevs: float = 1.0) -> Tensor:  
 def gabor_frequency(weight: Tensor, gamma: Tensor, stddevs: float = 1.0) -> Tensor:  # shape: (*L, H, D)
     r"""Top frequency of every Gabor atom and axis, :math:`f^+_{ja} = (|W_{ja}| + h \gamma_{ja}) / 2\pi`.
 
-    Romero et al. 2022, section 3.3. Deviation: the authors' code adds the maxima of ``|W|`` and ``gamma`` taken
+    Romero et al. 2022. Deviation: the authors' code adds the maxima of ``|W|`` and ``gamma`` taken
     separately over all atoms, which bounds an atom that need not exist; this is the bound of each atom, and its
     maximum is tighter.
 

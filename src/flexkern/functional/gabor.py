@@ -14,7 +14,7 @@ def sine_atoms(
 ) -> Tensor:  # shape: (*L, H, P)
     r"""Plane waves :math:`\sin(\sum_a W_{ja} x_a + b_j)`, the filters of a FourierNet.
 
-    Fathony et al. 2021 (multiplicative filter networks), Eq. 4.
+    Fathony et al. 2021 (multiplicative filter networks).
 
     Example:
         >>> sine_atoms(torch.zeros(1, 2), torch.ones(3, 1), torch.zeros(3)).shape
@@ -31,7 +31,7 @@ def gabor_envelope(
 ) -> Tensor:  # shape: (*L, H, P)
     r"""Gaussian envelopes :math:`\exp(-\tfrac12 \sum_a (\gamma_{ja} [R_j (x - \mu_j)]_a)^2)`.
 
-    One ``gamma`` per atom and axis is MAGNet's anisotropic form (Romero et al. 2022, Eq. 6), one per atom
+    One ``gamma`` per atom and axis is MAGNet's anisotropic form (Romero et al. 2022), one per atom
     GaborNet's. ``R_j`` rotates by ``angle``, identity without it. ``gamma`` is an inverse width, not a variance.
 
     Example:
@@ -60,7 +60,7 @@ def gabor_atoms(
 ) -> Tensor:  # shape: (*L, H, P)
     r"""Envelope times wave: :math:`g_j(x) = e_j(x) \sin(\sum_a W_{ja} x_a + b_j)`.
 
-    Romero et al. 2022, Eq. 6. See :func:`gabor_envelope` and :func:`sine_atoms`.
+    Romero et al. 2022. See :func:`gabor_envelope` and :func:`sine_atoms`.
 
     Example:
         >>> one = torch.ones(1, 1)

@@ -25,7 +25,7 @@ def axis_grid(
 
     Both ends are included. A single sample sits at 0, or at +1 on a causal axis, where +1 is the most
     recent sample. The step is ``2 / (k - 1)`` (:func:`pitch`). Convention of FlexConv (Romero et al.
-    2022, section 3); the one-sample case is ours, the paper does not state it.
+    2022); the one-sample case is ours.
 
     Raises:
         ValueError: if ``length`` is not positive or the slice is empty or outside the grid.
@@ -94,7 +94,7 @@ def resample_axis(
 
     The step becomes ``pitch(length) / scale`` exactly, and as many samples are taken as fit into [-1, 1]:
     symmetric about 0 (an odd grid keeps its sample at 0), or counted back from +1 if ``causal``. So a kernel
-    of 17 samples has 33 at twice the resolution (Romero et al. 2022, section 3.4, for integer scales).
+    of 17 samples has 33 at twice the resolution (Romero et al. 2022, integer scales).
 
     Raises:
         ValueError: if ``scale`` is not positive.

@@ -19,7 +19,7 @@ def gaussian_window(
 
     .. math:: w(x) = \prod_a \exp\left(-\tfrac12 \left(\frac{x_a - \mu_a}{\sigma_a}\right)^2\right)
 
-    Romero et al. 2022, Eq. 4. One row of ``centre`` and ``width`` per channel gives one window per channel.
+    Romero et al. 2022. One row of ``centre`` and ``width`` per channel gives one window per channel.
 
     Example:
         >>> gaussian_window(torch.tensor([[-1.0, 0.0, 1.0]]), torch.zeros(1), torch.ones(1)).tolist()

@@ -101,15 +101,10 @@ class Generator(nn.Module, metaclass=Deferred):
         if self.readout_weight.is_meta:
             return
         self.reset_features()
-        features = self._initial_features()
-        if self.readout_bias is not None:
-            # Zero: a constant drawn like the rest would drown what varies with position. But where all features
-            # vanish (a SIREN sampled at 0 alone) the constant is all there is.
-            bound = 0.0 if features.any() else math.sqrt(3 / self.region.fan_in)
-            self.readout_bias.uniform_(-bound, bound)
-            features = features if features.any() else torch.ones_like(features)
-        bound = math.sqrt(3) * readout_std(features, self.region.fan_in)
+        bound = math.sqrt(3) * readout_std(self._initial_features(), self.region.fan_in)
         self.readout_weight.uniform_(-bound, bound)
+        if self.readout_bias is not None:
+            self.readout_bias.zero_()  # a constant drawn like the rest would drown what varies with position
 
     def _initial_features(self) -> Tensor:  # (M, P)
         """The windowed features on the first grid."""

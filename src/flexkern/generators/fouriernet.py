@@ -11,7 +11,7 @@ from .region import Region
 class FourierNet(MultiplicativeGenerator):
     r"""Multiplicative network with sine filters :math:`g_l(x) = \sin(W_l x + b_l)`.
 
-    Fathony et al. 2021, Eq. 4. Deviation: ``input_scale`` starts at 25.6, not at 256 as in the authors' FlexConv
+    Fathony et al. 2021. Deviation: ``input_scale`` starts at 25.6, not at 256 as in the authors' FlexConv
     code, which is far above the Nyquist frequency of usual kernels.
 
     See :class:`MultiplicativeGenerator` for the arguments.

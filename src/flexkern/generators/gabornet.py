@@ -16,7 +16,7 @@ class GaborNet(MultiplicativeGenerator):
 
     .. math:: g_{lj}(x) = \exp\left(-\tfrac12 \gamma_{lj}^2 \|x - \mu_{lj}\|^2\right) \sin(W_{lj} x + b_{lj})
 
-    Fathony et al. 2021, Eq. 6. At the start :math:`\gamma \sim \mathrm{Gamma}(6 / (L + 1), 1)`, wave vectors are
+    Fathony et al. 2021. At the start :math:`\gamma \sim \mathrm{Gamma}(6 / (L + 1), 1)`, wave vectors are
     proportional to ``gamma`` and centres are uniform where the kernel is sampled (``region``).
 
     See :class:`MultiplicativeGenerator` for the arguments.

@@ -17,7 +17,7 @@ class MAGNet(MultiplicativeGenerator):
 
     .. math:: g_{lj}(x) = \exp\left(-\tfrac12 \sum_a \gamma_{lja}^2 (x_a - \mu_{lja})^2\right) \sin(W_{lj} x + b_{lj})
 
-    Romero et al. 2022, Eq. 5-7. At the start :math:`\gamma_l \sim \mathrm{Gamma}(6 / (l + 1), 1)`, so atoms widen
+    Romero et al. 2022. At the start :math:`\gamma_l \sim \mathrm{Gamma}(6 / (l + 1), 1)`, so atoms widen
     with depth, wave vectors are proportional to ``gamma``, and centres are uniform where the kernel is sampled
     (``region``). Deviations: the readout keeps the variance of the signal (the authors draw torch's default for
     a linear map), and the centres follow a causal window to +1.

@@ -16,7 +16,7 @@ class MultiplicativeGenerator(Generator):
     .. math:: h_0 = g_0(x), \qquad h_l = g_l(x) \odot (A_l h_{l-1} + c_l), \quad l = 1 .. L
 
     The features are ``h_L``. ``layers = L`` counts the linear maps, so there are ``L + 1`` filters
-    (Fathony et al. 2021, Eq. 3; Romero et al. 2022, Eq. 5). All filters are evaluated in one go: their
+    (Fathony et al. 2021; Romero et al. 2022). All filters are evaluated in one go: their
     parameters are stacked along a first axis of ``L + 1``.
 
     Args:
@@ -57,7 +57,7 @@ class MultiplicativeGenerator(Generator):
     def bandwidth(self, stddevs: float = 1.0) -> Tensor:
         r"""Top frequency :math:`f^+ = \sum_l \max_{j,a} f^+_{lja}`: a product adds frequencies, mixing adds none.
 
-        Romero et al. 2022, section 3.3. A bound, in Hz per unit coordinate; differentiable.
+        Romero et al. 2022. A bound, in Hz per unit coordinate; differentiable.
         """
         return self.filter_frequencies(stddevs).flatten(1).amax(dim=1).sum()
 

@@ -15,7 +15,8 @@ class SIREN(Generator):
 
     Sitzmann et al. 2020; the kernel network of CKConv (Romero et al. 2021). ``omega`` multiplies the bias too, as
     in the authors' code. At the start :math:`A_0 \sim U(\pm 1 / D)`, the others :math:`U(\pm\sqrt{6/H}/\omega_0)`
-    and biases are zero. Deviation: the readout keeps the variance of the signal.
+    and biases are :math:`U(\pm 1 / \sqrt{\text{inputs}})` (with zero ones every kernel would start exactly odd).
+    Deviation: the readout keeps the variance of the signal.
 
     Args:
         hidden: units ``H`` per layer, and the number of features.
@@ -65,7 +66,7 @@ class SIREN(Generator):
             fan_in = weight.shape[1]
             bound = 1 / fan_in if index == 0 else math.sqrt(6 / fan_in) / self.omega
             weight.uniform_(-bound, bound)
-            bias.zero_()
+            bias.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, omega={self.omega:g}"

@@ -90,6 +90,7 @@ class Table(Generator):
         """The features are fixed."""
 
     def _initial_features(self) -> Tensor:
-        # At a grid point one tent is 1 and all others are 0, so their energy is that of the window alone.
+        # One row of the same energy as the M rows of tents, of which only 2^D differ from zero anywhere.
         positions = self.region.positions(self.readout_weight.device, torch.float32)
-        return self.region.window(positions).flatten()[None]
+        shares = torch.stack([share for _, share in self._corners(positions.flatten(1))])
+        return (shares.square().sum(dim=0).sqrt() * self.region.window(positions).flatten())[None]

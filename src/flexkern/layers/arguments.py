@@ -28,6 +28,7 @@ class ConvArguments:
 
     @property
     def dims(self) -> int:
+        """Number of axes."""
         return len(self.kernel_size)
 
     def describe(self) -> str:
@@ -52,7 +53,7 @@ def per_axis(name: str, value: int | Sequence[int], dims: int, *, least: int) ->
         ValueError: if there are not ``dims`` integers, each at least ``least``.
     """
     values = (value,) * dims if isinstance(value, int) else tuple(value) if isinstance(value, Sequence) else ()
-    if len(values) != dims or not all(isinstance(v, int) for v in values):
+    if len(values) != dims or not all(isinstance(v, int) and not isinstance(v, bool) for v in values):
         raise ValueError(f"`{name}` must be an integer or {dims} of them, got {value!r}.")
     if min(values) < least:
         kind = "positive" if least == 1 else "not negative"
@@ -78,6 +79,8 @@ def parse_arguments(dims: int, *, causal: bool, **given: Any) -> ConvArguments:
         raise ValueError(f"`padding_mode` must be one of {', '.join(PADDING_MODES)}, got {given['padding_mode']!r}.")
     if causal and dims != 1:
         raise ValueError(f"`causal` needs one dimension, got {dims}.")
+    if causal and given["padding_mode"] in ("reflect", "circular"):
+        raise ValueError(f"a causal layer cannot pad with later samples: `padding_mode` is {given['padding_mode']!r}.")
     kernel_size = per_axis("kernel_size", given["kernel_size"], dims, least=1)
     stride = per_axis("stride", given["stride"], dims, least=1)
     dilation = per_axis("dilation", given["dilation"], dims, least=1)
@@ -101,7 +104,7 @@ def _parse_padding(
     padding: str | int | Sequence[int], spans: tuple[int, ...], stride: tuple[int, ...], *, causal: bool
 ) -> Padding:
     if causal:
-        if padding not in (0, "same"):
+        if padding not in (0, "same", (0,), [0]):
             raise ValueError(f"a causal layer pads by itself: leave `padding` at 0 or 'same', got {padding!r}.")
         return tuple((span, 0) for span in spans)
     if padding == "valid":

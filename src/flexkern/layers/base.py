@@ -64,6 +64,27 @@ class ContinuousConv(nn.Module):
         return self.arguments.kernel_size
 
     @property
+    def stride(self) -> tuple[int, ...]:
+        return self.arguments.stride
+
+    @property
+    def padding(self) -> str | tuple[int, ...]:
+        """As given: "same", or samples per axis; what a causal layer pads is on the old side only."""
+        return "same" if self.arguments.same else tuple(left for left, _ in self.arguments.padding)
+
+    @property
+    def dilation(self) -> tuple[int, ...]:
+        return self.arguments.dilation
+
+    @property
+    def groups(self) -> int:
+        return self.arguments.groups
+
+    @property
+    def padding_mode(self) -> str:
+        return self.arguments.padding_mode
+
+    @property
     def bounds(self) -> Bounds:
         """Per axis the samples ``(start, stop)`` of the horizon that are in use now."""
         return tuple((0, k) for k in self.kernel_size) if self.window is None else current_bounds(self.window)
@@ -107,9 +128,10 @@ class ContinuousConv(nn.Module):
         check_input(input, self.arguments, type(self).__name__)
         batched = input.dim() == self.dims + 2
         signal, weight = self._match_dtypes(input if batched else input.unsqueeze(0))
+        plan = self.plan(input.shape)
         if self.arguments.padding_mode != "zeros":
             signal = pad(signal, crop_padding(self.arguments, self.bounds), self.arguments.padding_mode)
-        output = run(signal, weight, self.plan(input.shape), self.bias)
+        output = run(signal, weight, plan, self.bias)
         return output if batched else output.squeeze(0)
 
     def _match_dtypes(self, signal: Tensor) -> tuple[Tensor, Weight]:

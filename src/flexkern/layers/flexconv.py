@@ -6,7 +6,7 @@ import torch
 
 from ..generators import Generator
 from ..windows import GaussianWindow, width_for_size
-from .arguments import parse_arguments, per_axis
+from .arguments import ConvArguments, parse_arguments, per_axis
 from .base import ContinuousConv
 
 
@@ -15,17 +15,19 @@ class FlexConv(ContinuousConv):
 
     .. math:: \psi_{oi}(x) = w(x; \mu, \sigma) \, \mathrm{generator}_{oi}(x), \qquad x \in [-1, 1]^N
 
-    FlexConv (Romero et al. 2022, Eq. 3-4). ``kernel_size`` is the horizon, the largest size the kernel may take;
+    FlexConv (Romero et al. 2022). ``kernel_size`` is the horizon, the largest size the kernel may take;
     samples where the window is below its threshold are cropped away, so small kernels are cheap. The shape of the
     output never depends on the learned size. See :class:`~flexkern.layers.ckconv.CKConv` for the other arguments
     and deviations, and :class:`~flexkern.windows.GaussianWindow` for those of the window.
 
     Args:
-        window: a factory such as ``GaussianWindow(threshold=0.05, per_channel=True)``; the paper's by default.
+        window: a factory such as ``GaussianWindow(threshold=0.05, per_channel=True)``. The default is our window,
+            which reaches zero at its border; ``GaussianWindow(continuous=False)`` is the paper's.
         init_size: size in samples to start with, per axis; decided by the window (width 0.075) by default.
 
     Raises:
-        ValueError: for an ``init_size`` outside the horizon or below the smallest window.
+        ValueError: for an ``init_size`` outside the horizon, below the smallest window, or beside a window that
+            states its own ``width`` or ``centre``.
 
     Example:
         >>> layer = FlexConv2d(3, 8, kernel_size=33, padding="same")
@@ -53,8 +55,6 @@ class FlexConv(ContinuousConv):
         init_size: int | Sequence[int] | None = None,
         engine: str = "auto",
     ) -> None:
-        if window is not None and (isinstance(window, GaussianWindow) or not callable(window)):
-            raise TypeError(f"`window` must be a factory such as GaussianWindow(threshold=0.05), got {window!r}.")
         arguments = parse_arguments(
             self.dims,
             in_channels=in_channels,
@@ -67,13 +67,30 @@ class FlexConv(ContinuousConv):
             padding_mode=padding_mode,
             causal=causal,
         )
-        made = (window or GaussianWindow)(
-            arguments.kernel_size, out_channels, causal=causal, device=device, dtype=dtype
-        )
-        if init_size is not None:
-            size = per_axis("init_size", init_size, self.dims, least=1)
-            made.start_from(width_for_size(arguments.kernel_size, size, made.threshold, causal=causal))
+        made = _make_window(arguments, window or GaussianWindow, init_size, device=device, dtype=dtype)
         super().__init__(arguments, generator, made, bias=bias, engine=engine, device=device, dtype=dtype)
+
+
+def _make_window(
+    arguments: ConvArguments,
+    window: Callable[..., GaussianWindow],
+    init_size: int | Sequence[int] | None,
+    *,
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+) -> GaussianWindow:
+    if isinstance(window, GaussianWindow) or not callable(window):
+        raise TypeError(f"`window` must be a factory such as GaussianWindow(threshold=0.05), got {window!r}.")
+    stated = getattr(window, "keywords", {})
+    if stated.get("causal", arguments.causal) != arguments.causal:
+        raise ValueError(f"the window's `causal` must be the layer's, {arguments.causal}; leave it out.")
+    if init_size is not None and {"width", "centre"} & set(stated):
+        raise ValueError("`init_size` and a window's own `width` or `centre` exclude each other: give one of them.")
+    made = window(arguments.kernel_size, arguments.out_channels, causal=arguments.causal, device=device, dtype=dtype)
+    if init_size is not None:
+        size = per_axis("init_size", init_size, arguments.dims, least=1)
+        made.start_from(width_for_size(arguments.kernel_size, size, made.threshold, causal=arguments.causal))
+    return made
 
 
 class FlexConv1d(FlexConv):

@@ -53,6 +53,8 @@ def current_bounds(window: GaussianWindow) -> Bounds:
         return window.frozen_bounds
     if window.log_width.is_meta:
         return window.initial_bounds()
+    if torch.compiler.is_exporting():
+        raise RuntimeError("a size that is still learned cannot be exported: call `freeze_sizes(model)` first.")
     if torch.compiler.is_compiling():
         # A size that is still learned is no constant of the graph. (The decorator form would import the compiler.)
         return torch.compiler.disable(_known_bounds)(window)
@@ -72,7 +74,7 @@ def _known_bounds(window: GaussianWindow) -> Bounds:
 def _refresh(window: GaussianWindow) -> None:
     device = window.log_width.device
     stale = [window, *(w for w in LIVE_WINDOWS if w is not window and w.log_width.device == device and _is_stale(w))]
-    values = _read_to_host(torch.cat([each.reach().double() for each in stale]))
+    values = _read_to_host(torch.cat([each.reach() for each in stale]))
     for each in stale:
         reach, values = values[: len(each.lengths)], values[len(each.lengths) :]
         if each is window or all(map(math.isfinite, reach)):  # another model's NaN is not this one's error

@@ -31,7 +31,7 @@ class ResidualBlock(nn.Module):
 class FlexNet(nn.Module):
     """Classifier of images (or any signals) at full resolution from beginning to end.
 
-    ``conv - norm - ReLU``, residual blocks, global average, linear map (Romero et al. 2022, section 4). There is no
+    ``conv - norm - ReLU``, residual blocks, global average, linear map (Romero et al. 2022). There is no
     pooling and no stride: receptive fields grow by the learned sizes.
 
     Args:
@@ -61,8 +61,10 @@ class FlexNet(nn.Module):
         dims: int = 2,
     ) -> None:
         super().__init__()
+        if not factors or min(count for _, count in factors) < 1:
+            raise ValueError(f"`factors` must be (factor, count) pairs with at least one block, got {factors}.")
         self.stem = nn.Sequential(conv(in_channels, width), NORMS[dims](width), nn.ReLU())
-        widths = [width] + [int(factor * width) for factor, count in factors for _ in range(count)]
+        widths = [width] + [round(factor * width) for factor, count in factors for _ in range(count)]
         self.blocks = nn.Sequential(
             *(ResidualBlock(a, b, conv, dropout=dropout, dims=dims) for a, b in itertools.pairwise(widths))
         )

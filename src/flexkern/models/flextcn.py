@@ -32,7 +32,7 @@ class TemporalBlock(nn.Module):
 class FlexTCN(nn.Module):
     """Classifier of sequences from the features of their last time step.
 
-    Temporal blocks with causal convolutions, then a linear map (Romero et al. 2022, appendix; the residual TCN of
+    Temporal blocks with causal convolutions, then a linear map (Romero et al. 2022; the residual TCN of
     Bai et al. 2018 with one layer that sees everything instead of a pile of dilated ones).
 
     Args:
@@ -58,6 +58,8 @@ class FlexTCN(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        if not widths:
+            raise ValueError("`widths` must name at least one block (`blocks` must be positive), got none.")
         channels = [in_channels, *widths]
         self.blocks = nn.Sequential(
             *(TemporalBlock(a, b, conv, dropout=dropout) for a, b in itertools.pairwise(channels))

@@ -134,7 +134,16 @@ def _built_from_plain_values(options: dict[str, Any]) -> dict[str, Any]:
     result = dict(options)
     if isinstance(options.get("generator"), Mapping):
         description = dict(options["generator"])
-        result["generator"] = get_generator(description.pop("name", "magnet"))(**description)
+        result["generator"] = _factory("generator", get_generator(description.pop("name", "magnet")), description)
     if isinstance(options.get("window"), Mapping):
-        result["window"] = GaussianWindow(**options["window"])
+        result["window"] = _factory("window", GaussianWindow, options["window"])
     return result
+
+
+def _factory(part: str, cls: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:
+    known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+    for option in options:
+        if option not in known:
+            raise ValueError(f"unknown option `{option}` of the {part}{_nearest(option, known)}.")
+    made: Callable[..., Any] = cls(**options)
+    return made

@@ -11,6 +11,8 @@ import torch
 from ._lightning import TorchCheckpointIO
 from .atomic import atomic_path
 
+_REQUIRED = {"state_dict", "optimizer_states", "lr_schedulers", "callbacks", "epoch", "pytorch-lightning_version"}
+
 
 class SafeCheckpointIO(TorchCheckpointIO):
     """Lightning's checkpoints, whole or absent, and always loaded with ``weights_only=True``."""
@@ -29,7 +31,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """A checkpoint as a dict; ``ValueError`` naming the file when it is damaged or holds other objects."""
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        if not isinstance(checkpoint, dict) or not checkpoint.keys() >= _REQUIRED:
             raise ValueError("not a training checkpoint")
     except FileNotFoundError:
         raise

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..data import Task, load_task, normalise
 from ..layers import sizes
 from .batches import Batches
-from .recipe import read_recipe
+from .recipe import read_recipe_file
 from .weights import WeightsInfo, find_weights, load_weights
 
 
@@ -86,11 +86,19 @@ def _check_fit(task: Task, info: WeightsInfo) -> None:
             f"these weights take {want[0]} channels, {len(info.shape)} axes and {want[1]} classes;"
             f" task `{info.task}` has {have[0]} channels, {len(task.shape)} axes and {have[1]} classes."
         )
+    _check_names(task, info)
+
+
+def _check_names(task: Task, info: WeightsInfo) -> None:
+    """Classes are numbers to the model: under other names the same numbers would mean something else."""
+    for index, (have, want) in enumerate(zip(task.class_names, info.class_names, strict=True)):
+        if have != want:
+            raise ValueError(f"class {index} of task `{info.task}` is {have!r} here, but the weights learned {want!r}.")
 
 
 def _data_dir_of(weights: Path) -> str | None:
     recipe = weights.parent / "recipe.yaml"
-    return read_recipe(recipe.read_text(encoding="utf-8"), source=str(recipe)).data.dir if recipe.is_file() else None
+    return read_recipe_file(recipe).data.dir if recipe.is_file() else None
 
 
 def _extras_of(weights: Path) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .atomic import write_text
-from .recipe import Recipe, read_recipe
+from .recipe import Recipe, read_recipe_file
 
 # Keys a resumed run may change: they do not alter what was trained so far.
 _FREE = ("about", "epochs", "out", "threads", "accelerator", "data.dir")
@@ -61,10 +61,17 @@ class RunFolder:
         return self.path / "windows.png"
 
     def clear(self) -> bool:
-        """Deletes the files of an earlier run, and only those; True if there were any."""
+        """Deletes the files of an earlier run, and only those; True if there were any.
+
+        Raises:
+            ValueError: files of these names are there, but nothing tells that a run wrote them.
+        """
+        events = list(self.path.glob("events.out.tfevents.*"))
         named = (self.record, self.recipe, self.checkpoint, self.weights, self.extras)
         drawn = (self.metrics, self.sizes, self.figure)
-        old = [path for path in (*named, *drawn, *self.path.glob("events.out.tfevents.*")) if path.is_file()]
+        old = [path for path in (*named, *drawn, *events) if path.is_file()]
+        if old and not (events or self.record.is_file() or self.checkpoint.is_file()):
+            raise ValueError(f"{old[0]} is not of a run of ours and would be overwritten; choose another --out.")
         for path in old:  # the record goes first: a folder with a record is a finished run
             path.unlink()
         return bool(old)
@@ -105,7 +112,7 @@ def check_resume(folder: RunFolder, recipe: Recipe) -> None:
         raise FileNotFoundError(f"nothing to resume in {folder.path}: there is no {folder.checkpoint.name}.")
     if not folder.recipe.is_file():
         return
-    before = read_recipe(folder.recipe.read_text(encoding="utf-8"), source=str(folder.recipe))
+    before = read_recipe_file(folder.recipe)
     old, new = _flat(before.to_dict()), _flat(recipe.to_dict())
     for key in [*old, *(key for key in new if key not in old)]:
         if key not in _FREE and old.get(key) != new.get(key):

@@ -153,7 +153,7 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         path = Path(text)
         if not path.is_file():
             raise FileNotFoundError(f"no recipe file {path}.")
-        return read_recipe(path.read_text(encoding="utf-8"), source=str(path))
+        return read_recipe_file(path)
     if text not in list_recipes():
         hint = nearest(text, list_recipes())
         guess = f" did you mean `{hint}`?" if hint else ""
@@ -161,6 +161,15 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
             f"unknown recipe `{text}`;{guess} known: {', '.join(list_recipes())}, or a path to a .yaml file."
         )
     return read_recipe((_folder() / f"{text}.yaml").read_text(encoding="utf-8"), source=f"recipe {text}")
+
+
+def read_recipe_file(path: Path) -> Recipe:
+    """Recipe from a YAML file; every error names the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a text file; a recipe is YAML in UTF-8.") from None
+    return read_recipe(text, source=str(path))
 
 
 def read_recipe(text: str, *, source: str = "recipe") -> Recipe:

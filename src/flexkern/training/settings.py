@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import re
 import types
 import typing
@@ -87,6 +88,8 @@ def check_range(value: Any, limits: Mapping[str, Any], key: str) -> None:
     """``ValueError`` unless ``value`` is None, not a number, or inside the range that :func:`note` states."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
+    if not math.isfinite(value):
+        raise ValueError(f"`{key}` must be finite, got {value}.")
     low, above, below = (limits.get(name) for name in ("low", "above", "below"))
     rules = []
     if low is not None:
