@@ -5,6 +5,7 @@ python results/collect.py            # only writes RESULTS.md anew
 """
 
 import json
+import re
 import statistics
 import sys
 from pathlib import Path
@@ -25,8 +26,15 @@ def collect(name: str, runs: list[Path]) -> dict[str, Any]:
     result["recipe"] = without_places(records[0]["recipe"])
     result["accuracy_mean"] = statistics.mean(accuracies)
     result["accuracy_sd"] = statistics.stdev(accuracies) if len(accuracies) > 1 else None
-    result["runs"] = [{**{key: record[key] for key in KEPT}, "sizes": learned(record)} for record in records]
+    result["runs"] = [one_run(record) for record in records]
     return result
+
+
+def one_run(record: dict[str, Any]) -> dict[str, Any]:
+    """What belongs to one seed; the command without the folder its data were in."""
+    command = re.sub(r"--data-dir \S+", "--data-dir DIR", record["command"])
+    command = re.sub(r"^main\.py", "flexkern", command)  # how `python -m flexkern.cli.main` names itself
+    return {**{key: record[key] for key in KEPT}, "command": command, "sizes": learned(record)}
 
 
 def without_places(recipe: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +86,7 @@ def section(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[st
         "",
         f"Aim: {100 * claim['aim']:.1f} %. Each run: {each} % on {result['n_test']:,} test samples, touched once; "
         f"{result['n_train']:,} trained on, {result['n_validation']:,} chose the epoch. Minutes: {minutes}, "
-        f"{machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}. {claim['note']}",
+        f"{machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}; commit {runs[0]['commit'][:10]}. {claim['note']}",
         "",
         f"Learned sizes, seed {runs[0]['seed']}, from the first layer to the last: "
         f"{', '.join(runs[0]['sizes'].values())}.",
