@@ -86,7 +86,8 @@ def section(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[st
         "",
         f"Aim: {100 * claim['aim']:.1f} %. Each run: {each} % on {result['n_test']:,} test samples, touched once; "
         f"{result['n_train']:,} trained on, {result['n_validation']:,} chose the epoch. Minutes: {minutes}, "
-        f"{machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}; commit {runs[0]['commit'][:10]}. {claim['note']}",
+        f"{machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}; "
+        f"commit {runs[0]['commit'][:10]}. {claim['note']}",
         "",
         f"Learned sizes, seed {runs[0]['seed']}, from the first layer to the last: "
         f"{', '.join(runs[0]['sizes'].values())}.",
