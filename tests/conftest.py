@@ -1,9 +1,15 @@
 """Every test starts from the same seed; warnings are errors (pyproject.toml)."""
 
+import hypothesis
 import pytest
 import torch
 
 pytest.register_assert_rewrite("contracts", "tolerances")
+
+
+# The same examples in every run: a failure belongs to the change that made it.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("fixed")
 
 
 @pytest.fixture(autouse=True)

@@ -97,7 +97,7 @@ def resample_axis(
     of 17 samples has 33 at twice the resolution (Romero et al. 2022, integer scales).
 
     Raises:
-        ValueError: if ``scale`` is not positive.
+        ValueError: if ``scale`` is not positive, or so small that an even kernel has no sample left.
 
     Example:
         >>> resample_axis(5, 2.0).tolist()
@@ -111,6 +111,8 @@ def resample_axis(
         count = math.floor(2 / step + tolerance) + 1 if length > 1 else 1
         return 1 - step * torch.arange(count - 1, -1, -1, device=device, dtype=dtype or torch.get_default_dtype())
     offset = 0.5 if length % 2 == 0 else 0.0
-    half = max(math.floor(1 / step - offset + tolerance), 0) if length > 1 else 0
+    if offset * step > 1 + tolerance:
+        raise ValueError(f"`scale` {scale:g} leaves no sample of a kernel of {length}.")
+    half = math.floor(1 / step - offset + tolerance) if length > 1 else 0
     index = torch.arange(-half - 2 * offset, half + 1, device=device, dtype=dtype or torch.get_default_dtype())
     return step * (index + offset)
