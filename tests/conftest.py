@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 import torch
 
-pytest.register_assert_rewrite("contracts", "tolerances")
+pytest.register_assert_rewrite("engine_contract", "generator_contract", "layer_contract", "tolerances")
 
 
 # The same examples in every run: a failure belongs to the change that made it.

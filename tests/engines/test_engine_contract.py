@@ -1,6 +1,6 @@
 """Both engines against nested loops."""
 
-from contracts import EngineContract
+from engine_contract import EngineContract
 
 
 class TestDirect(EngineContract):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
-from contracts import EDGE_CASES
+from engine_contract import EDGE_CASES
 from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, check_engine, convolve, dense, plan_conv
 from flexkern.engines.chooser import estimate_cost
 from flexkern.engines.spectral import fast_length

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from contracts import GeneratorContract
 from flexkern import GENERATORS, MLP, SIREN, FourierNet, GaborNet, MAGNet, Table
+from generator_contract import GeneratorContract
 
 
 class TestMAGNet(GeneratorContract):

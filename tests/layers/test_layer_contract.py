@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import flexkern
-from contracts import LayerContract, embedded
 from flexkern import (
     MLP,
     SIREN,
@@ -23,6 +22,7 @@ from flexkern import (
     SeparableFlexConv3d,
     Table,
 )
+from layer_contract import LayerContract, embedded
 
 SMALL = functools.partial(MAGNet, hidden=4, layers=2)
 
