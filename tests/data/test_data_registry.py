@@ -35,12 +35,12 @@ def test_list_says_what_each_needs():
 
 @pytest.mark.parametrize(("wrong", "nearest"), [("mnst", "mnist"), ("cifar-10", "cifar10"), ("Digits", "digits")])
 def test_an_unknown_name_gets_the_nearest(wrong, nearest):
-    with pytest.raises(ValueError, match=f"unknown data set '{wrong}', the nearest is '{nearest}'; known: digits, "):
+    with pytest.raises(ValueError, match=rf"unknown data set '{wrong}'; did you mean '{nearest}'\? Known: digits, "):
         load_task(wrong)
 
 
 def test_a_name_far_from_all_still_gets_a_list():
-    with pytest.raises(ValueError, match="unknown data set '', the nearest is"):
+    with pytest.raises(ValueError, match=r"unknown data set ''\. Known: digits, "):
         load_task("")
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..nearest import did_you_mean
 from .audio import read_wav_folder
 from .cifar import CIFAR10_NAMES, read_cifar
 from .digits import DIGITS, read_digits
@@ -55,8 +55,7 @@ def load_task(name: str, data_dir: str | Path | None = None) -> Task:
         ('0', '1', '2')
     """
     if name not in TASKS:
-        nearest = difflib.get_close_matches(name, TASKS, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown data set {name!r}, the nearest is {nearest!r}; known: {', '.join(TASKS)}.")
+        raise ValueError(f"unknown data set {name!r}{did_you_mean(name, TASKS)} Known: {', '.join(TASKS)}.")
     entry = TASKS[name]
     if not entry.files:
         if data_dir is not None:

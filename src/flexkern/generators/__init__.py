@@ -1,8 +1,8 @@
 """Kernel generators: small networks from a position to the kernel's value there."""
 
-import difflib
 from collections.abc import Callable
 
+from ..nearest import did_you_mean
 from .base import Generator as Generator
 from .base import evaluate_features as evaluate_features
 from .fouriernet import FourierNet as FourierNet
@@ -33,9 +33,8 @@ def get_generator(generator: str | Callable[..., Generator]) -> Callable[..., Ge
     """
     if isinstance(generator, str):
         if generator not in GENERATORS:
-            nearest = difflib.get_close_matches(generator, GENERATORS, 1)
-            hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-            raise ValueError(f"unknown `generator` {generator!r}; {hint}Known: {', '.join(GENERATORS)}.")
+            hint = did_you_mean(generator, GENERATORS)
+            raise ValueError(f"unknown `generator` {generator!r}{hint} Known: {', '.join(GENERATORS)}.")
         return GENERATORS[generator]
     if isinstance(generator, Generator) or not callable(generator):
         raise TypeError(f"`generator` must be a name or a factory such as MAGNet(hidden=64), got {generator!r}.")

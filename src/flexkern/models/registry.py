@@ -1,16 +1,16 @@
 """Models by name, from options that can be written in a file."""
 
-import difflib
 import fnmatch
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from ..generators import get_generator
 from ..layers import CKConv1d, CKConv2d, FlexConv1d, FlexConv2d, SeparableFlexConv1d, SeparableFlexConv2d
+from ..nearest import did_you_mean
 from ..windows import GaussianWindow
 from .blocks import CausalConv1d
 from .flexnet import FlexNet
@@ -101,17 +101,12 @@ def create_model(name: str, **options: Any) -> nn.Module:
         671650
     """
     if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}{_nearest(name, MODELS)}. Known: {', '.join(list_models())}.")
+        raise ValueError(f"unknown model {name!r}{did_you_mean(name, MODELS)} Known: {', '.join(list_models())}.")
     known = model_options(name)
     for option in options:
         if option not in known:
-            raise ValueError(f"unknown option `{option}` of model {name}{_nearest(option, known)}.")
+            raise ValueError(f"unknown option `{option}` of model {name}{did_you_mean(option, known)}")
     return MODELS[name](**_built_from_plain_values(options))
-
-
-def _nearest(word: str, words: Iterable[str]) -> str:
-    found = difflib.get_close_matches(word, list(words), 1)
-    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def model_options(name: str) -> list[str]:
@@ -144,6 +139,6 @@ def _factory(part: str, cls: Callable[..., Any], options: Mapping[str, Any]) -> 
     known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
     for option in options:
         if option not in known:
-            raise ValueError(f"unknown option `{option}` of the {part}{_nearest(option, known)}.")
+            raise ValueError(f"unknown option `{option}` of the {part}{did_you_mean(option, known)}")
     made: Callable[..., Any] = cls(**options)
     return made
