@@ -53,7 +53,7 @@ def current_bounds(window: GaussianWindow) -> Bounds:
         return window.frozen_bounds
     if window.log_width.is_meta:
         return window.initial_bounds()
-    if torch.compiler.is_exporting():
+    if getattr(torch.compiler, "is_exporting", bool)():  # not in torch 2.6
         raise RuntimeError("a size that is still learned cannot be exported: call `freeze_sizes(model)` first.")
     if torch.compiler.is_compiling():
         # A size that is still learned is no constant of the graph. (The decorator form would import the compiler.)
