@@ -91,7 +91,7 @@ def test_jpeg_bytes_are_decoded(tmp_path):
             "`x_train` must be uint8, or float in [0, 1], got int32.",
         ),
         ({"x_train": np.full((5, 4, 6), 2.0)}, "must be uint8 or lie in [0, 1], got 2..2"),
-        ({"x_train": np.full((5, 4, 6), np.nan)}, "must be uint8 or lie in [0, 1], got nan..nan"),
+        ({"x_train": np.full((5, 4, 6), np.nan)}, "must be finite, but holds NaN or infinity"),
         ({"x_train": np.zeros((0, 4, 6), np.uint8), "y_train": np.zeros(0, int)}, "with at least one sample"),
         ({"y_train": np.zeros(5)}, "`y_train` must be integers (N,), got float64 (5,)."),
         ({"y_train": Y_TRAIN[:4]}, "`y_train` must be int64 (5,), one label a sample, got int64 (4,)."),

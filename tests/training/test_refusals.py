@@ -79,3 +79,18 @@ def test_unusable_model_options_name_themselves() -> None:
         create_model("flexnet", window={"treshold": 0.2})
     with pytest.raises(ValueError, match="unknown option `hiden` of the generator; did you mean 'hidden'"):
         create_model("flexnet", generator={"name": "siren", "hiden": 8})
+
+
+def test_a_refused_run_leaves_no_folder(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    with pytest.raises(FileNotFoundError, match="nothing to resume"):
+        fit(tiny_recipe(data, folder), resume=True, progress=False)
+    assert not folder.exists()
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        fit(tiny_recipe(tmp_path / "gone.npz", folder), progress=False)
+    assert not folder.exists()
+
+
+def test_the_american_spelling_is_understood_as_a_slip() -> None:
+    with pytest.raises(ValueError, match="unknown key `optimizer`; did you mean `optimiser`"):
+        Recipe.from_dict({"name": "x", "data": {"name": "digits"}, "model": {"name": "flexnet"}, "optimizer": {}})

@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return run(arguments)
     except KeyboardInterrupt:
-        hint = " the run continues with --resume." if arguments[:1] == ["train"] else ""
+        hint = " --resume continues from the last finished epoch." if arguments[:1] == ["train"] else ""
         print(f"\nflexkern: interrupted;{hint}".rstrip(";"), file=sys.stderr)
         return 130
     except USER_ERRORS as error:

@@ -6,7 +6,7 @@ import argparse
 
 from .text import table
 
-ABOUT = "list the recipes, or show one as YAML with all its keys"
+ABOUT = "list the recipes and the data sets, or show one recipe as YAML with all its keys"
 EXAMPLES = """\
 examples:
   flexkern recipes
@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the table, or one recipe."""
+    """Prints the tables, or one recipe."""
+    from ..data import list_tasks
     from ..training.recipe import list_recipes, load_recipe
 
     if options.recipe:
@@ -30,4 +31,5 @@ def run(options: argparse.Namespace) -> int:
     found = [load_recipe(name) for name in list_recipes()]
     rows = [[recipe.name, recipe.data.name, recipe.model.name, recipe.about] for recipe in found]
     print(table(["name", "task", "model", "what it reaches"], rows))
+    print("\n" + table(["data set", "what it is"], [list(item) for item in list_tasks().items()]))
     return 0

@@ -45,7 +45,9 @@ def to_pixels(array: NDArray[Any], name: str) -> Tensor:
         raise ValueError(f"`{name}` must be images (N, H, W) or (N, H, W, C) with C of {CHANNELS}, got {shape}.")
     if array.dtype == np.uint8:
         return to_tensor(array).float().div_(255)
-    if array.size and not (array.min() >= 0 and array.max() <= 1):  # NaN fails too
+    if not np.isfinite(array).all():
+        raise ValueError(f"`{name}` must be finite, but holds NaN or infinity.")
+    if array.size and not (array.min() >= 0 and array.max() <= 1):
         got = f"{array.min():g}..{array.max():g}"
         raise ValueError(f"`{name}` must be uint8 or lie in [0, 1], got {got}; series are read as `array`.")
     return to_tensor(array.astype(np.float32))

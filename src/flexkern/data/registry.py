@@ -19,7 +19,7 @@ from .task import Task
 from .ts import read_ts
 from .views import flatten_pixels, noise_pad, permute_pixels
 
-MNIST_FILES = "mnist.npz or train-images-idx3-ubyte(.gz) and its three fellows"
+MNIST_FILES = "mnist.npz or the four idx files, train-images-idx3-ubyte(.gz) and so on"
 CIFAR10_FILES = "cifar10.npz, cifar-10-batches-bin or cifar-10-batches-py"
 
 
@@ -134,7 +134,7 @@ TASKS: dict[str, Entry] = {
         "CIFAR-100, 32x32, fine labels", "cifar-100-binary or cifar-100-python", _cifar100, (3, 32, 32), 100
     ),
     "npz": Entry("images, Keras style", "an .npz with x_train, y_train, x_test, y_test", _npz),
-    "idx": Entry("images, MNIST style", "train-images-idx3-ubyte(.gz) and its three fellows", read_idx_folder),
+    "idx": Entry("images, MNIST style", "the four idx files, train-images-idx3-ubyte(.gz) and so on", read_idx_folder),
     "images": Entry("images", "a folder train/<class>/*.png, with test/<class>/*.png or without", read_image_folder),
     "array": Entry("series", "an .npz with x_train (N, T, C), y_train, x_test, y_test", read_series_npz),
     "ts": Entry("series, UEA/UCR", "NAME_TRAIN.ts and NAME_TEST.ts", read_ts),

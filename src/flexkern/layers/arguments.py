@@ -128,6 +128,15 @@ def crop_padding(arguments: ConvArguments, bounds: Sequence[tuple[int, int]]) ->
     return tuple((left - a * d, right - (k - b) * d) for (left, right), (a, b), k, d in axes)
 
 
+def _check_fit(signal: Sequence[int], arguments: ConvArguments) -> None:
+    axes = zip(signal, arguments.padding, arguments.kernel_size, arguments.dilation, strict=True)
+    if any(n + left + right < d * (k - 1) + 1 for n, (left, right), k, d in axes):
+        raise ValueError(
+            f"`kernel_size` {arguments.kernel_size} (dilation {arguments.dilation}) does not fit a signal of "
+            f"{tuple(signal)} samples with this padding; add `padding` or lower `kernel_size`."
+        )
+
+
 def check_input(input: Tensor, arguments: ConvArguments, name: str) -> None:
     """Raise a ValueError if ``input`` is not (batch, channels, *signal) or unbatched (channels, *signal)."""
     dims = arguments.dims
@@ -141,6 +150,7 @@ def check_input(input: Tensor, arguments: ConvArguments, name: str) -> None:
         raise ValueError(f"{name} expects {arguments.in_channels} input channels, got {channels}.")
     if not input.is_floating_point():
         raise ValueError(f"{name} expects floating-point input, got {input.dtype}; convert it with `.float()`.")
+    _check_fit(input.shape[-dims:], arguments)
     if arguments.padding_mode in ("reflect", "circular"):
         # Checked for the whole kernel, so that success does not depend on the learned size.
         for n, sides in zip(input.shape[-dims:], arguments.padding, strict=True):

@@ -51,15 +51,19 @@ def fit(recipe: Recipe, *, resume: bool = False, progress: bool = True) -> RunRe
     Example:
         >>> record = fit(override(load_recipe("digits"), {"epochs": 1}))  # doctest: +SKIP
     """
-    folder = open_folder(recipe.folder)
+    folder = RunFolder(recipe.folder)
     if resume:
         check_resume(folder, recipe)
         if (finished := _finished(folder, recipe)) is not None:
             logger.info("%s is finished; for more, raise epochs.", folder.path)
             return finished
         read_checkpoint(folder.checkpoint)  # a damaged one is refused before data are read
-    with _own_state(recipe), _quiet_lightning():
-        return _run(recipe, folder, resume=resume, progress=progress)
+    open_folder(folder.path)
+    try:
+        with _own_state(recipe), _quiet_lightning():
+            return _run(recipe, folder, resume=resume, progress=progress)
+    finally:
+        folder.drop_if_empty()
 
 
 def _run(recipe: Recipe, folder: RunFolder, *, resume: bool, progress: bool) -> RunRecord:

@@ -76,6 +76,11 @@ class RunFolder:
             path.unlink()
         return bool(old)
 
+    def drop_if_empty(self) -> None:
+        """Removes the folder if nothing was written: a refused run leaves no trace."""
+        if self.path.is_dir() and not any(self.path.iterdir()):
+            self.path.rmdir()
+
 
 def open_folder(path: str | Path) -> RunFolder:
     """Makes the folder and proves that files can be written there, before any work is done.

@@ -256,7 +256,7 @@ def _refuse_unknown(values: Mapping[str, Any]) -> None:
 def _known_keys(values: Mapping[str, Any]) -> list[str]:
     model = values.get("model", {})
     name = model.get("name", "") if isinstance(model, Mapping) else ""
-    return [*recipe_keys(), *(f"model.{option}" for option in model_option_names(str(name)))]
+    return [*recipe_keys(), *_SECTIONS, *(f"model.{option}" for option in model_option_names(str(name)))]
 
 
 def _names(config: type) -> list[str]:
