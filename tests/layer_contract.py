@@ -428,7 +428,7 @@ class LayerContract:
         made = magnitudes(lambda: self.make(dtype=torch.float32, in_channels=4, out_channels=4))
         for name, value in magnitudes(materialised).items():
             assert value.isfinite(), name
-            assert value.item() == pytest.approx(made[name].item(), rel=0.4, abs=1e-7), name
+            assert value.item() == pytest.approx(made[name].item(), rel=0.35, abs=1e-7), name
 
     def test_meta_forward_gives_the_shape(self):
         layer = self.make(device="meta")

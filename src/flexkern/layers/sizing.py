@@ -1,6 +1,5 @@
 """Learned sizes as integers: read at most once per optimiser step, for all windows together."""
 
-import itertools
 import math
 import weakref
 from typing import Any
@@ -14,13 +13,12 @@ from ..windows import LIVE_WINDOWS, Bounds, GaussianWindow
 _Key = tuple[Any, ...]
 
 _KNOWN: "weakref.WeakKeyDictionary[GaussianWindow, tuple[_Key, Bounds]]" = weakref.WeakKeyDictionary()
-_optimiser_steps = itertools.count()
 _step = 0
 
 
 def _count_step(*_: Any) -> None:
     global _step
-    _step = next(_optimiser_steps) + 1
+    _step += 1
 
 
 # Fused optimisers change parameters without raising their version, so every step of any optimiser counts as a change.
