@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import oracles
 from flexkern.engines import FactoredWeight, convolve
@@ -97,10 +98,30 @@ def values_and_gradients(function: Callable[..., Tensor], arguments: tuple[Tenso
     return [result, *torch.autograd.grad(result, arguments, cotangent.to(result.dtype))]
 
 
+OPERATORS = {"convolution": "convolution", "convolution_backward": "convolution", "_fft_r2c": "fft", "_fft_c2r": "fft"}
+
+
+class OperatorLog(TorchDispatchMode):
+    """Which kinds of work were done, forwards and backwards: ``kinds`` within {"convolution", "fft", "product"}."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kinds: set[str] = set()
+
+    def __torch_dispatch__(self, operator, types, arguments=(), options=None):
+        name = operator.overloadpacket.__name__
+        kind = OPERATORS.get(name) or ("product" if name.strip("_") in ("mm", "bmm", "addmm", "baddbmm") else None)
+        if kind is not None:
+            self.kinds.add(kind)
+        return operator(*arguments, **(options or {}))
+
+
 class EngineContract:
-    """An engine computes what nested loops compute. Subclasses state ``engine``."""
+    """An engine computes what nested loops compute. Subclasses state ``engine`` and the work it consists of."""
 
     engine: ClassVar[str]
+    uses: ClassVar[frozenset[str]] = frozenset()
+    avoids: ClassVar[frozenset[str]] = frozenset()
 
     def check(self, problem: dict, oracle: Callable[..., Tensor], dtype=torch.float64, tolerance=None) -> None:
         x, weight = torch.randn(problem["input"], dtype=dtype), torch.randn(problem["weight"], dtype=dtype)
@@ -177,13 +198,11 @@ class EngineContract:
         assert_matches(run(x.to(memory_format=torch.channels_last)), run(x))
         assert_matches(run(x.transpose(2, 3).contiguous().transpose(2, 3)), run(x))
 
-    def test_it_is_the_one_that_runs(self, monkeypatch):
-        from flexkern.engines import ENGINES
-
-        calls = []
-        for name, engine in list(ENGINES.items()):
-            spy = lambda *a, name=name, engine=engine: calls.append(name) or engine(*a)  # noqa: E731
-            monkeypatch.setitem(ENGINES, name, spy)
-        for name in ("kernel_1", "kernel_longer_than_signal", "stride"):
-            self.check(EDGE_CASES[name], oracles.loop_convolve)
-        assert set(calls) == {self.engine}
+    def test_it_is_the_one_that_runs(self):
+        for name in ("kernel_1", "kernel_longer_than_signal", "stride", "groups"):
+            problem = EDGE_CASES[name]
+            run = functools.partial(convolve, engine=self.engine, **problem["options"])
+            with OperatorLog() as log:
+                values_and_gradients(run, (torch.randn(problem["input"]), torch.randn(problem["weight"])))
+            assert self.uses <= log.kinds, name
+            assert not self.avoids & log.kinds, name

@@ -38,9 +38,10 @@ FLOORS = {
     "deploy": 5,
     "training": 5,
     "report": 6,
+    "bench": 6,
     "cli": 7,
 }
-OUTER = {"data", "training", "report", "cli"}
+OUTER = {"data", "training", "report", "bench", "cli"}
 CORE = [
     module.name
     for module in pkgutil.walk_packages([str(ROOT)], "flexkern.")

@@ -1,11 +1,28 @@
-"""Both engines against nested loops."""
+"""Every engine, and the choice between them, against nested loops."""
 
 from engine_contract import EngineContract
+from engine_laws import EngineLaws
 
 
-class TestDirect(EngineContract):
+class TestDirect(EngineContract, EngineLaws):
     engine = "direct"
+    uses, avoids = frozenset({"convolution"}), frozenset({"fft"})
 
 
-class TestFFT(EngineContract):
+class TestFFT(EngineContract, EngineLaws):
     engine = "fft"
+    uses, avoids = frozenset({"fft"}), frozenset({"convolution"})
+
+
+class TestDFT(EngineContract, EngineLaws):
+    engine = "dft"
+    uses, avoids = frozenset({"product"}), frozenset({"convolution", "fft"})
+
+
+class TestOverlapSave(EngineContract, EngineLaws):
+    engine = "overlap_save"
+    avoids = frozenset({"convolution"})
+
+
+class TestAuto(EngineContract, EngineLaws):
+    engine = "auto"

@@ -26,7 +26,7 @@ COMMON = [
     ({"padding": "full"}, r"`padding` must be integers, 'same' or 'valid', got 'full'"),
     ({"padding": "same", "stride": 2}, r"`padding='same'` needs stride 1, got stride=\(2, 2\)"),
     ({"padding_mode": "mirror"}, r"`padding_mode` must be one of zeros, .*, got 'mirror'"),
-    ({"engine": "winograd"}, r"`engine` must be one of auto, direct, fft, got 'winograd'"),
+    ({"engine": "winograd"}, r"`engine` must be one of auto, direct, fft, dft, overlap_save, got 'winograd'"),
     ({"causal": True}, r"`causal` needs one dimension, got 2"),
 ]
 

@@ -8,10 +8,17 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from . import doctor, evaluate, recipes, train
+from . import bench, doctor, evaluate, recipes, train, tune
 from .text import Parser, version
 
-COMMANDS: dict[str, ModuleType] = {"train": train, "eval": evaluate, "recipes": recipes, "doctor": doctor}
+COMMANDS: dict[str, ModuleType] = {
+    "train": train,
+    "eval": evaluate,
+    "recipes": recipes,
+    "doctor": doctor,
+    "tune": tune,
+    "bench": bench,
+}
 USER_ERRORS = (ValueError, FileNotFoundError, ImportError, PermissionError)
 
 EXAMPLES = """\
@@ -21,6 +28,8 @@ examples:
   flexkern eval runs/digits                    accuracy of a finished run, as JSON
   flexkern recipes                             what can be trained
   flexkern doctor                              is everything installed and right?
+  flexkern tune                                measure this machine, so that engines are chosen for it
+  flexkern bench conv                          how fast convolutions are here
 """
 
 

@@ -1,52 +1,48 @@
-"""Which engine a convolution gets: the cheaper by an estimate of both."""
+"""Which engine each pass of a convolution gets: the cheapest by the cost model of this machine."""
 
+import dataclasses
 import functools
-import math
+from typing import Any
 
 import torch
 
-from .plan import ConvProblem, Plan
-
-# Seconds per elementary operation, forward and backward together, float32 on one core of a server CPU. They only
-# decide between engines, so their ratios matter: a dense direct convolution and an FFT break even near 7x7.
-SECONDS_PER_MULTIPLICATION = {"dense": 7e-11, "depthwise": 7.5e-10}
-SECONDS_PER_BUTTERFLY = 2.0e-9
-SECONDS_PER_COMPLEX_PRODUCT = {"dense": 2.5e-9, "depthwise": 5e-9}
-SECONDS_PER_CALL = {"direct": 2.0e-5, "fft": 2.0e-4}
+from .candidates import ENGINES, candidates
+from .costs import CostModel, load_costs
+from .plan import PASSES, ConvProblem, PassPlan, Plan
 
 
-def estimate_cost(problem: ConvProblem) -> dict[str, float]:
-    """Seconds that each engine is expected to take, from the number of operations.
-
-    Direct: one multiplication per tap. FFT: ``n log2 n`` per transform of signals, outputs and kernels, and
-    one complex product per frequency and pair of channels.
-    """
-    kind = "depthwise" if problem.in_channels == problem.groups else "dense"
-    direct = problem.multiplications * SECONDS_PER_MULTIPLICATION[kind]
-    points = math.prod(problem.transform)
-    pairs = problem.out_channels * problem.in_channels // problem.groups
-    signals = problem.batch * (problem.in_channels + problem.out_channels)
-    butterflies = (signals + pairs) * points * math.log2(max(points, 2)) / 2
-    products = problem.batch * pairs * points / 2
-    spectral = butterflies * SECONDS_PER_BUTTERFLY + products * SECONDS_PER_COMPLEX_PRODUCT[kind]
-    return {"direct": direct + SECONDS_PER_CALL["direct"], "fft": spectral + SECONDS_PER_CALL["fft"]}
+TRACED_BATCH = 16
+"""Batch that compiled code is planned for."""
 
 
 def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
-    """The plan for a convolution; ``engine`` forces one, "auto" takes the one with the lower estimate.
+    """The plan for a convolution; ``engine`` forces one, "auto" takes for each pass the one with the lowest estimate.
 
     Raises:
         ValueError: for an engine that does not exist, or a kernel that does not fit the padded signal.
 
     Example:
         >>> plan_conv(ConvProblem(8, 64, 64, (32, 32), (33, 33), padding=((16, 16),) * 2, groups=64)).engine
-        'fft'
+        'dft'
     """
-    # A compiler traces the plan once anyway, and cannot look into the cache.
-    return _make_plan(problem, engine) if torch.compiler.is_compiling() else _cached_plan(problem, engine)
+    if not torch.compiler.is_compiling():
+        return _cached_plan(problem, engine)
+    p = problem
+    return _traced_plan(
+        p.in_channels, p.out_channels, p.signal, p.kernel, p.stride, p.padding, p.dilation, p.groups, p.features, engine
+    )
 
 
-def _make_plan(problem: ConvProblem, engine: str) -> Plan:
+@torch.compiler.assume_constant_result
+def _traced_plan(*sizes: Any) -> Plan:
+    """The plan that compiled code follows: one for all batches, since it may be compiled for any."""
+    *problem, engine = sizes
+    plan = _cached_plan(ConvProblem(TRACED_BATCH, *problem), engine)
+    return dataclasses.replace(plan, **{name: dataclasses.replace(step, chunk=0) for name, step in zip(PASSES, plan.passes, strict=True)})
+
+
+def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | None = None) -> Plan:
+    """As :func:`plan_conv`, for a given cost model."""
     check_engine(engine)
     if min(problem.output_size) <= 0:
         raise ValueError(
@@ -54,17 +50,30 @@ def _make_plan(problem: ConvProblem, engine: str) -> Plan:
             f"{tuple(n + sum(p) for n, p in zip(problem.signal, problem.padding, strict=True))}; "
             "add `padding` or lower `kernel_size`."
         )
-    estimates = estimate_cost(problem)
-    chosen = min(estimates, key=lambda name: estimates[name]) if engine == "auto" else engine
-    return Plan(chosen, problem, problem.transform if chosen == "fft" else (), estimates)
+    costs = costs or load_costs()
+    names = ENGINES if engine == "auto" else (engine,)
+    chosen, estimates = [], {}
+    for name in PASSES:
+        best = [_best(problem, costs, name, each) for each in names]
+        chosen.append(min(best, key=lambda plan: plan.seconds))
+        estimates[name] = {plan.engine: plan.seconds for plan in best}
+    return Plan(problem, *chosen, estimates=estimates)
 
 
-_cached_plan = functools.lru_cache(maxsize=4096)(_make_plan)
+def _best(problem: ConvProblem, costs: CostModel, name: str, engine: str) -> PassPlan:
+    """The cheapest plan of one engine for one pass."""
+    priced = [
+        dataclasses.replace(plan, seconds=costs.seconds(problem, plan, name)) for plan in candidates(problem, engine)
+    ]
+    return min(priced, key=lambda plan: plan.seconds)
+
+
+_cached_plan = functools.lru_cache(maxsize=4096)(make_plan)
 
 
 def check_engine(engine: str) -> str:
     """``engine`` if it exists; otherwise a ValueError that lists the engines."""
-    known = ("auto", *SECONDS_PER_CALL)
+    known = ("auto", *ENGINES)
     if engine not in known:
         raise ValueError(f"`engine` must be one of {', '.join(known)}, got {engine!r}.")
     return engine

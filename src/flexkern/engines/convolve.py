@@ -1,18 +1,20 @@
 """The one entry to all engines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Hashable, Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..precision import autocast_off
+from . import spectral
+from .autograd import Convolution, forward_pass
 from .chooser import plan_conv
-from .direct import direct
-from .fft import fft
-from .plan import ConvProblem, Padding, Plan
+from .plan import ConvProblem, Padding, PassPlan, Plan
+from .spectral import KernelSpectrum
 from .weight import FactoredWeight, Weight
 
-ENGINES: dict[str, Callable[[Tensor, Weight, Plan], Tensor]] = {"direct": direct, "fft": fft}
-
+DIRECT = (PassPlan("direct"),) * 3
 
 def convolve(
     input: Tensor,  # shape: (B, in, *S)
@@ -39,9 +41,9 @@ def convolve(
         >>> convolve(torch.ones(1, 1, 5), torch.ones(1, 1, 3), padding=((1, 1),)).tolist()
         [[[2.0, 3.0, 3.0, 3.0, 2.0]]]
     """
-    held = weight.features.dtype if isinstance(weight, FactoredWeight) else weight.dtype
-    if input.dtype != held:
-        raise ValueError(f"`input` and `weight` must have one dtype, got {input.dtype} and {held}.")
+    _check(input, weight, groups)
+    if bias is not None and bias.shape != (weight.shape[0],):
+        raise ValueError(f"`bias` must have {weight.shape[0]} values, got shape {tuple(bias.shape)}.")
     problem = ConvProblem(
         batch=input.shape[0],
         in_channels=input.shape[1],
@@ -52,16 +54,69 @@ def convolve(
         padding=tuple(padding),
         dilation=tuple(dilation),
         groups=groups,
+        features=weight.features.shape[0] if isinstance(weight, FactoredWeight) else 0,
     )
     return run(input, weight, plan_conv(problem, engine), bias)
 
 
-def run(input: Tensor, weight: Weight, plan: Plan, bias: Tensor | None = None) -> Tensor:
-    """Convolve as ``plan`` says; the shapes must be those the plan was made for."""
-    output = ENGINES[plan.engine](input, weight, plan)
-    if bias is None:
-        return output
-    return output + bias.to(output.dtype).view(-1, *(1,) * len(plan.problem.signal))
+def run(
+    input: Tensor,
+    weight: Weight,
+    plan: Plan,
+    bias: Tensor | None = None,
+    prepared: KernelSpectrum | None = None,
+) -> Tensor:
+    """Convolve as ``plan`` says; the shapes must be those the plan was made for.
+
+    ``prepared`` is what :func:`prepare` gave for the same weight and plan; it serves where no gradient is recorded.
+    """
+    bias = None if bias is None else bias.to(input.dtype)
+    factors = weight if isinstance(weight, FactoredWeight) else (weight,)
+    tensors = (input, *factors) if bias is None else (input, bias, *factors)
+    with autocast_off(input):
+        # Traced code is differentiated by the compiler; torch's own convolution by torch.
+        if torch.compiler.is_compiling() or plan.passes == DIRECT or not _records(tensors):
+            return forward_pass(input, weight, plan, bias, prepared)
+        return Convolution.apply(plan, input, bias, *factors)
+
+
+def prepare(weight: Weight, plan: Plan) -> KernelSpectrum | None:
+    """What :func:`run` may reuse while the weight stays the same: its spectra, if the plan has any."""
+    if plan.forward.engine == "direct":
+        return None
+    return spectral.prepare(weight, plan.problem, plan.forward)
+
+
+def spectrum_key(plan: Plan) -> Hashable:
+    """Plans of equal key share the kernels' spectra, whatever the batch."""
+    step = plan.forward
+    return step.lengths, step.fold, step.block, step.matrices, plan.problem.padding
+
+
+def _check(input: Tensor, weight: Weight, groups: int) -> None:
+    """Raise a ValueError where shapes or dtypes do not belong together."""
+    shape, axes = tuple(weight.shape), len(weight.shape) - 2
+    held = weight.features.dtype if isinstance(weight, FactoredWeight) else weight.dtype
+    if axes not in (1, 2, 3) or input.dim() != axes + 2:
+        raise ValueError(
+            "`input` and `weight` must have shapes (B, C, *S) and (O, I, *K) with one to three axes, "
+            f"got {tuple(input.shape)} and {shape}."
+        )
+    if min(shape[2:]) < 1:
+        raise ValueError(f"the kernel must have at least one sample per axis, got `weight` of shape {shape}.")
+    if 0 in shape[:2]:
+        raise ValueError(f"`weight` must have at least one channel in and out, got shape {shape}.")
+    if groups < 1 or shape[0] % groups or input.shape[1] != shape[1] * groups:
+        raise ValueError(
+            f"`groups` must divide the channels: input {tuple(input.shape)} and weight {shape} do not fit "
+            f"groups {groups}."
+        )
+    if input.dtype != held:
+        raise ValueError(f"`input` and `weight` must have one dtype, got {input.dtype} and {held}.")
+
+
+def _records(tensors: Sequence[Tensor]) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
 
 
 def pad(input: Tensor, padding: Padding, mode: str) -> Tensor:

@@ -1,27 +1,78 @@
-"""The direct engine: torch's own convolution."""
+"""The direct engine: torch's own convolution, in the memory layout that is faster."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..precision import autocast_off
-from .plan import Plan
-from .weight import Weight, dense
+from .plan import ConvProblem, PassPlan
+from .weight import FactoredWeight, Weight, dense, gradients_of_factors
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
-def direct(input: Tensor, weight: Weight, plan: Plan) -> Tensor:
+def forward(
+    input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan, bias: Tensor | None = None
+) -> Tensor:
     """``torch.nn.functional.conv*d`` with padding per side.
 
     Symmetric padding is left to torch; a difference is padded, or cut off, beforehand.
     """
-    problem = plan.problem
+    common, rest = _split_padding(problem)
+    kernel = dense(weight)
+    if any(rest):
+        input = F.pad(input, rest)
+    output = CONVOLUTIONS[len(problem.signal)](
+        _lay(input, plan), _lay(kernel, plan), bias, problem.stride, common, problem.dilation, problem.groups
+    )
+    return _lay_back(output, input, plan)
+
+
+def gradients(
+    input: Tensor, weight: Weight, gradient: Tensor, problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
+) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+    """Gradients of the input and of the weight (or its factors), those that are needed."""
+    common, rest = _split_padding(problem)
+    kernel = dense(weight)
+    if any(rest):
+        input = F.pad(input, rest)
+    of_input, of_kernel, _ = torch.ops.aten.convolution_backward(
+        _lay(gradient, plan),
+        _lay(input, plan),
+        _lay(kernel, plan),
+        None,
+        problem.stride,
+        common,
+        problem.dilation,
+        False,
+        (0,) * len(common),
+        problem.groups,
+        (*needs, False),
+    )
+    if of_input is not None:
+        of_input = _lay_back(of_input, input, plan)
+        of_input = F.pad(of_input, [-side for side in rest]) if any(rest) else of_input
+    if of_kernel is None:
+        return of_input, None
+    of_kernel = of_kernel.contiguous()
+    return of_input, gradients_of_factors(of_kernel, weight) if isinstance(weight, FactoredWeight) else (of_kernel,)
+
+
+def _split_padding(problem: ConvProblem) -> tuple[tuple[int, ...], list[int]]:
+    """What both sides have in common, and the rest as ``F.pad`` wants it."""
     common = tuple(max(min(left, right), 0) for left, right in problem.padding)
     rest = [(left - c, right - c) for (left, right), c in zip(problem.padding, common, strict=True)]
-    if any(side for pair in rest for side in pair):
-        input = F.pad(input, [side for pair in reversed(rest) for side in pair])
-    kernel = dense(weight)
-    with autocast_off(input):
-        return CONVOLUTIONS[len(problem.signal)](
-            input, kernel, None, problem.stride, common, problem.dilation, problem.groups
-        )
+    return common, [side for pair in reversed(rest) for side in pair]
+
+
+def _lay(values: Tensor, plan: PassPlan) -> Tensor:
+    if not plan.channels_last:
+        return values
+    return values.contiguous(memory_format=CHANNELS_LAST[values.dim() - 2])
+
+
+def _lay_back(result: Tensor, like: Tensor, plan: PassPlan) -> Tensor:
+    """A caller sees the layout it gave, whatever the plan preferred inside."""
+    if not plan.channels_last or like.is_contiguous(memory_format=CHANNELS_LAST[like.dim() - 2]):
+        return result
+    return result.contiguous()

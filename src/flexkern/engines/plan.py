@@ -1,17 +1,26 @@
 """What a convolution has to do, and the frozen decision how: made from integers, testable without tensors."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-from .spectral import fast_length
+from typing import NamedTuple
 
 Padding = tuple[tuple[int, int], ...]
+PASSES = ("forward", "input_gradient", "weight_gradient")
+
+
+class Geometry(NamedTuple):
+    """Where the three tensors of a convolution lie on one circular axis each: ``y(u) = sum of w(l) x(u + l)``."""
+
+    signal: tuple[range, ...]
+    kernel: tuple[range, ...]
+    output: tuple[range, ...]
 
 
 @dataclass(frozen=True)
 class ConvProblem:
     """The sizes of one convolution; padding is per axis (before, after), negative values cut samples off.
+
+    ``features`` is the number of features of a factored weight, 0 for a dense one.
 
     Example:
         >>> ConvProblem(8, 16, 32, (28, 28), (5, 5), padding=((2, 2), (2, 2))).output_size
@@ -27,6 +36,7 @@ class ConvProblem:
     padding: Padding = ()
     dilation: tuple[int, ...] = ()
     groups: int = 1
+    features: int = 0
 
     def __post_init__(self) -> None:
         axes = len(self.signal)
@@ -34,6 +44,18 @@ class ConvProblem:
         for name, value in defaults.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
+            given = getattr(self, name)
+            if len(given) != axes:
+                raise ValueError(f"`{name}` must have {axes} values, one per axis, got {given}.")
+            if name != "padding" and min(given) < 1:
+                raise ValueError(f"`{name}` must be positive, got {given}.")
+        if len(self.kernel) != axes or min(self.kernel) < 1:
+            raise ValueError(f"`kernel` must have {axes} positive sizes, one per axis of the signal, got {self.kernel}.")
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether every channel is convolved by itself."""
+        return self.in_channels == self.out_channels == self.groups
 
     @property
     def extent(self) -> tuple[int, ...]:
@@ -53,52 +75,92 @@ class ConvProblem:
         return self.batch * self.out_channels * math.prod(self.output_size) * per_output
 
     @property
-    def transform(self) -> tuple[int, ...]:
-        """Transform lengths that keep wrapped-around samples out of the output.
+    def used(self) -> tuple[slice, ...]:
+        """The part of the signal that any output reads (at least one sample)."""
+        axes = zip(self.signal, self.padding, self.extent, self.stride, self.output_size, strict=True)
+        parts = []
+        for n, (left, _), extent, stride, out in axes:
+            start = max(-left, 0)
+            parts.append(slice(start, min(n, max((out - 1) * stride + extent - left, start + 1))))
+        return tuple(parts)
 
-        Output ``t`` of an axis reads the signal from ``s t - left`` on, over the extent of the kernel. What lies
-        outside the signal must meet zeros: below zero it wraps to the end of the period, beyond the last sample
-        it must not reach the next period.
+    @property
+    def geometry(self) -> Geometry:
+        """Positions of the used samples, of the taps and of the outputs."""
+        signal = tuple(range(part.stop - part.start) for part in self.used)
+        before = [max(left, 0) for left, _ in self.padding]
+        taps = zip(self.kernel, self.dilation, before, strict=True)
+        kernel = tuple(range(-b, d * k - b, d) for k, d, b in taps)
+        output = tuple(range(0, s * t, s) for s, t in zip(self.stride, self.output_size, strict=True))
+        return Geometry(signal, kernel, output)
+
+    @property
+    def minimum_lengths(self) -> tuple[int, ...]:
+        """Shortest circular axes on which nothing that wraps around reaches an output.
+
+        Output ``u`` reads the signal at ``u + l`` over all lags ``l``. What lies outside the signal must meet zeros:
+        below zero it wraps to the end of the period, beyond the last sample it must not reach the next period.
         """
         lengths = []
-        axes = zip(self.signal, self.padding, self.extent, self.stride, self.output_size, strict=True)
-        for n, (left, _), extent, stride, out in axes:
-            before = max(left, 0)
-            kept = n + min(left, 0)  # negative padding cuts the front off
-            last = (out - 1) * stride - before + extent
-            reached = (out - 1) * stride + 1  # the last output itself may lie beyond the signal
-            lengths.append(fast_length(max(kept + before, last, extent, reached)))
+        for signal, kernel, output in zip(*self.geometry, strict=True):
+            last, extent = output[-1], kernel[-1] - kernel[0] + 1
+            lengths.append(max(len(signal) - kernel[0], last + kernel[0] + extent, extent, last + 1))
         return tuple(lengths)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How one convolution is computed.
+class PassPlan:
+    """How one of the three passes is computed.
 
-    Example:
-        >>> Plan("direct", ConvProblem(1, 1, 1, (8,), (3,))).explain().splitlines()[0]
-        'direct: 1 -> 1 channels, signal 8, kernel 3, groups 1, batch 1.'
+    Attributes:
+        engine: "direct", "fft", "dft" or "overlap_save".
+        lengths: transform length per axis; empty for direct.
+        fold: the second factor of a folded matrix transform, 1 if there is none.
+        block: outputs per block and axis; empty when the signal stays whole.
+        matrices: whether the transforms are matrix products.
+        chunk: signals (or blocks) that are transformed together, so that their spectra stay in fast memory.
+        channels_last: whether direct convolution runs in that memory layout.
+        seconds: what it is expected to take.
     """
 
     engine: str
+    lengths: tuple[int, ...] = ()
+    fold: int = 1
+    block: tuple[int, ...] = ()
+    matrices: bool = False
+    chunk: int = 0
+    channels_last: bool = False
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one convolution and its two gradients are computed; ``estimates`` has seconds per pass and engine."""
+
     problem: ConvProblem
-    transform: tuple[int, ...] = ()
-    estimates: dict[str, float] = field(default_factory=dict, compare=False)
+    forward: PassPlan
+    input_gradient: PassPlan
+    weight_gradient: PassPlan
+    estimates: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
+
+    @property
+    def engine(self) -> str:
+        """The engine of the forward pass."""
+        return self.forward.engine
+
+    @property
+    def passes(self) -> tuple[PassPlan, PassPlan, PassPlan]:
+        """Forward, input gradient, weight gradient."""
+        return self.forward, self.input_gradient, self.weight_gradient
 
     def explain(self) -> str:
-        """The decision and its reason in words."""
-        p = self.problem
-        text = (
-            f"{self.engine}: {p.in_channels} -> {p.out_channels} channels, signal {_by(p.signal)}, "
-            f"kernel {_by(p.kernel)}, groups {p.groups}, batch {p.batch}."
-        )
-        if self.transform:
-            text += f"\nTransforms of {_by(self.transform)} samples."
-        if self.estimates:
-            ranked = sorted(self.estimates.items(), key=lambda item: item[1])
-            text += "\nEstimated cost: " + ", ".join(f"{name} {cost * 1e3:.3g} ms" for name, cost in ranked) + "."
-        return text
+        """The decision and its reason in words.
 
+        Example:
+            >>> from flexkern.engines import plan_conv
+            >>> plan_conv(ConvProblem(1, 1, 1, (8,), (3,)), "direct").explain().splitlines()[0]
+            '1 -> 1 channels, signal 8, kernel 3, groups 1, batch 1.'
+        """
+        from .explain import explain
 
-def _by(sizes: Sequence[int]) -> str:
-    return "x".join(str(size) for size in sizes)
+        return explain(self)

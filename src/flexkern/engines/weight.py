@@ -28,6 +28,14 @@ class FactoredWeight(NamedTuple):
 Weight = Tensor | FactoredWeight
 
 
+def gradients_of_factors(gradient: Tensor, weight: FactoredWeight) -> tuple[Tensor, Tensor]:
+    """Gradients of readout and features from that of their product (out, in / groups, *K)."""
+    readout, features = (factor.to(gradient.dtype) for factor in weight)
+    flat = gradient.flatten(2)
+    of_features = readout.flatten(0, 1).t() @ flat.flatten(0, 1)
+    return flat @ features.flatten(1).t(), of_features.view(features.shape)
+
+
 def dense(weight: Weight) -> Tensor:
     """The weight as one tensor (out, in / groups, *K)."""
     return weight.dense() if isinstance(weight, FactoredWeight) else weight

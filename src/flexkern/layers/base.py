@@ -6,12 +6,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..engines import ConvProblem, FactoredWeight, Plan, Weight, check_engine, dense, pad, plan_conv, run
+from ..engines import ConvProblem, Plan, Weight, check_engine, dense, pad, plan_conv, run
 from ..generators import Generator, Region, get_generator
 from ..precision import autocast_dtype
 from ..windows import Bounds, GaussianWindow
 from .arguments import ConvArguments, check_input, crop_padding
-from .sampling import sample_weight
+from .cache import reuse, reuse_spectrum
+from .sampling import count_features, sample_weight
 from .sizing import current_bounds
 
 
@@ -120,27 +121,36 @@ class ContinuousConv(nn.Module):
             padding = tuple((0, 0) for _ in padding)
         batch = shape[0] if len(shape) == self.dims + 2 else 1
         problem = ConvProblem(
-            batch, a.in_channels, a.out_channels, signal, self.size, a.stride, padding, a.dilation, a.groups
+            batch,
+            a.in_channels,
+            a.out_channels,
+            signal,
+            self.size,
+            a.stride,
+            padding,
+            a.dilation,
+            a.groups,
+            count_features(self.generator, self.window),
         )
         return plan_conv(problem, self.engine)
 
     def forward(self, input: Tensor) -> Tensor:
         check_input(input, self.arguments, type(self).__name__)
         batched = input.dim() == self.dims + 2
-        signal, weight = self._match_dtypes(input if batched else input.unsqueeze(0))
+        entry = reuse(self, self.bounds, self.factored_weight)
+        whole = self.factored_weight() if entry is None else entry.weight
+        signal, weight = self._match_dtypes(input if batched else input.unsqueeze(0), whole)
         plan = self.plan(input.shape)
         if self.arguments.padding_mode != "zeros":
             signal = pad(signal, crop_padding(self.arguments, self.bounds), self.arguments.padding_mode)
-        output = run(signal, weight, plan, self.bias)
+        output = run(signal, weight, plan, self.bias, entry and reuse_spectrum(entry, weight, plan))
         return output if batched else output.squeeze(0)
 
-    def _match_dtypes(self, signal: Tensor) -> tuple[Tensor, Weight]:
+    def _match_dtypes(self, signal: Tensor, weight: Weight) -> tuple[Tensor, Weight]:
         """Signal and weight in one dtype: autocast's if it is on, else they must agree, as in torch."""
-        weight = self.factored_weight()
         dtype = autocast_dtype(signal)
         if dtype is not None:
-            whole = weight.dense() if isinstance(weight, FactoredWeight) else weight
-            return signal.to(dtype), whole.to(dtype)
+            return signal.to(dtype), dense(weight).to(dtype)
         held = self.generator.readout_weight.dtype
         if signal.dtype != held:
             raise ValueError(

@@ -40,6 +40,13 @@ def sample_weight(
         return _windowed(whole, values).to(reference.dtype)
 
 
+def count_features(generator: Generator, window: GaussianWindow | None) -> int:
+    """Features of the factored weight that :func:`sample_weight` gives, 0 where it gives a dense one."""
+    if isinstance(generator, Table) or (window is not None and window.per_channel):
+        return 0
+    return generator.readout_weight.shape[1] + (generator.readout_bias is not None)
+
+
 def _factors(generator: Generator, positions: Tensor) -> tuple[Tensor, Tensor]:  # (C, M'), (M', *K)
     """Readout and features; the readout's constant is one more feature that is 1 everywhere."""
     features = evaluate_features(generator, positions)

@@ -1,0 +1,114 @@
+"""What the measured points say: how near the chooser is to the fastest, against whom it loses, how cost grows."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..engines import ENGINES
+from .store import Entry
+
+WRONG = 1e-3
+"""Relative error above which a result is no result."""
+NEAR = 1.15
+"""A chooser within this ratio of the fastest is as good as it."""
+OURS = ("auto", *ENGINES)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The chooser's engine at one point against the fastest other contestant, ours or not."""
+
+    name: str
+    seconds: float
+    rival: str
+    rival_seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """The chooser's time over the fastest time; at least 1."""
+        return max(self.seconds / self.rival_seconds, 1.0)
+
+
+def times(entry: Entry) -> dict[str, float]:
+    """Median seconds of every contestant that took part."""
+    return {name: result["seconds"] for name, result in entry["results"].items() if "seconds" in result}
+
+
+def standing(entry: Entry) -> Standing | None:
+    """None where the chooser or everybody else did not take part."""
+    found = times(entry)
+    auto = found.pop("auto", None)
+    if auto is None or not found:
+        return None
+    rival = min(found, key=lambda name: found[name])
+    return Standing(entry["name"], auto, rival, found[rival])
+
+
+def standings(entries: Iterable[Entry]) -> list[Standing]:
+    """Those of all points that have one, the worst first."""
+    found = [place for entry in entries if (place := standing(entry))]
+    return sorted(found, key=lambda place: -place.ratio)
+
+
+def near_share(places: Sequence[Standing]) -> float:
+    """Share of points at which the chooser is near the fastest."""
+    return sum(place.ratio <= NEAR for place in places) / len(places)
+
+
+def ratios(entries: Iterable[Entry]) -> dict[str, list[float]]:
+    """For every peer, its time over the chooser's at each point that both took part in."""
+    found: dict[str, list[float]] = {}
+    for entry in entries:
+        seconds = times(entry)
+        for name in seconds.keys() - set(OURS):
+            if "auto" in seconds:
+                found.setdefault(name, []).append(seconds[name] / seconds["auto"])
+    return dict(sorted(found.items()))
+
+
+def largest_error(entries: Iterable[Entry], name: str = "auto") -> float:
+    """Largest relative error of a contestant, values and gradients."""
+    errors = [max(entry["results"][name]["errors"].values()) for entry in entries if name in times(entry)]
+    return max(errors, default=math.nan)
+
+
+def summary_lines(entries: Sequence[Entry]) -> list[str]:
+    """The verdict in words: first the rule, then every loss, then the wins."""
+    places = standings(entries)
+    if not places:
+        return ["no point has both `auto` and another contestant."]
+    worst, losses = places[0], [place for place in places if place.ratio > NEAR]
+    lines = [
+        f"auto is within {100 * (NEAR - 1):.0f} % of the fastest of all engines and peers at "
+        f"{100 * near_share(places):.1f} % of {len(places)} points; at worst {worst.ratio:.2f}x slower.",
+        f"Largest relative error of auto: {largest_error(entries):.1e}.",
+        f"Losses ({len(losses)}):",
+        *(f"  {place.ratio:.2f}x slower than {place.rival}: {place.name}" for place in losses),
+        "Against peers:",
+    ]
+    for name, found in ratios(entries).items():
+        wins = sum(ratio > 1 for ratio in found)
+        lines.append(f"  {name}: faster at {wins} of {len(found)} points, {statistics.median(found):.2f}x (median)")
+    failures = [f"  {entry['name']}: {name}: {reason}" for entry in entries for name, reason in failed(entry).items()]
+    return lines + (["Failures:", *failures] if failures else [])
+
+
+def failed(entry: Entry) -> dict[str, str]:
+    """Contestants that raised an error or gave a wrong result, with what happened."""
+    return {name: result["failed"] for name, result in entry["results"].items() if "failed" in result}
+
+
+def slope(points: Mapping[float, float]) -> float | None:
+    """Exponent of a power law fitted to {size: seconds} on logarithmic axes; None for fewer than two sizes.
+
+    Example:
+        >>> slope({1: 2.0, 10: 20.0, 100: 200.0})
+        1.0
+    """
+    if len(points) < 2:
+        return None
+    sizes, seconds = zip(*((math.log(size), math.log(value)) for size, value in points.items()), strict=True)
+    return round(statistics.linear_regression(sizes, seconds).slope, 12)

@@ -1,0 +1,70 @@
+"""``flexkern bench``: how fast convolutions and training steps are here, beside other libraries."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .text import Parser
+
+ABOUT = "measure convolutions against other libraries, or training steps against the authors' algorithm"
+EXAMPLES = """\
+examples:
+  flexkern bench conv                              a dozen convolutions, about a minute
+  flexkern bench conv --only auto,direct,torch     some contestants
+  flexkern bench conv --subset full --minutes 20   the whole grid in parts: run again to continue
+  flexkern bench step --skip-slow                  training steps of FlexNet-7 and FlexTCN-4
+"""
+RESULTS = Path("benchmarks", "results")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``conv`` or ``step``, each with its options."""
+    kinds = parser.add_subparsers(dest="kind", metavar="conv|step", required=True, parser_class=Parser)
+    conv = kinds.add_parser("conv", description="Measure single convolutions.", help="single convolutions")
+    conv.add_argument("--subset", default="quick", metavar="S", help="quick (default), full, claims or growth")
+    conv.add_argument("--only", default="", metavar="A,B", help="contestants, by default all: auto,torch,...")
+    conv.add_argument("--minutes", type=float, metavar="M", help="begin no new point after M minutes")
+    step = kinds.add_parser("step", description="Measure whole training steps.", help="whole training steps")
+    step.add_argument("--skip-slow", action="store_true", help="leave out what takes minutes per step")
+    for each in (conv, step):
+        each.add_argument("--threads", type=int, metavar="T", help="threads of torch")
+        each.add_argument("--rounds", type=int, default=5, metavar="R", help="times each contestant runs (5)")
+        each.add_argument("--out", metavar="FILE", help=f"results, continued if there (in {RESULTS})")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures, writing as it goes, and prints the verdict."""
+    import torch
+
+    for name in ("threads", "rounds"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"`--{name}` must be positive, got {value}.")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    return _steps(options) if options.kind == "step" else _convolutions(options)
+
+
+def _convolutions(options: argparse.Namespace) -> int:
+    from ..bench.conv import measure_subset
+    from ..bench.summary import summary_lines
+
+    out = options.out or RESULTS / f"conv-{options.subset}.json"
+    only = [name for name in options.only.split(",") if name]
+    entries = measure_subset(options.subset, out, only=only, minutes=options.minutes, rounds=options.rounds, say=_say)
+    print("\n".join(["", *summary_lines(entries), f"written to {out}"]))
+    return 0
+
+
+def _steps(options: argparse.Namespace) -> int:
+    from ..bench.step import measure_steps
+
+    out = options.out or RESULTS / "step.json"
+    measure_steps(out, skip_slow=options.skip_slow, rounds=options.rounds, say=_say)
+    print(f"written to {out}")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

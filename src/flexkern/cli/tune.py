@@ -1,0 +1,52 @@
+"""``flexkern tune``: measures what convolutions cost on this machine, so that engines are chosen for it."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+
+from .text import duration_text, table
+
+ABOUT = "measure this machine, so that the fastest engine is chosen on it"
+EXAMPLES = """\
+examples:
+  flexkern tune             some minutes, best with nothing else running
+  flexkern tune --quick     about ten seconds, rougher
+
+The constants are kept in $FLEXKERN_CACHE/costs.json or ~/.cache/flexkern/costs.json; delete the file to
+return to those that come with the package. They hold for one device, torch version and number of threads.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--quick``."""
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures, writes the file, and prints how well the cost model fits."""
+    import time
+
+    from ..engines.costs import cache_path, save_costs
+    from ..engines.tuning import predict, tune
+
+    path, began = cache_path(), time.perf_counter()
+    replaced = path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)  # fails now rather than after the measurement
+    costs, samples = tune(quick=options.quick, progress=_show)
+    save_costs(costs)
+    rows = []
+    for family in dict.fromkeys(sample.family.split("/contig")[0].split("/channels")[0] for sample in samples):
+        ratios = sorted(predict(costs, one) / one.seconds for one in samples if one.family.startswith(family))
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        rows.append([family, str(len(ratios)), f"{low:.2f}", f"{middle:.2f}", f"{high:.2f}"])
+    print(table(["engine", "samples", "lower quartile", "median", "upper quartile"], rows))
+    print(f"\nPredicted over measured time; {duration_text(time.perf_counter() - began)}.")
+    print(f"{'Replaced' if replaced else 'Written to'} {path}")
+    return 0
+
+
+def _show(text: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\rmeasuring {text}  ", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,67 @@
+"""Which plans a pass could follow, by engine: transform lengths, blocks and chunks that may pay."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+
+from .blocks import block_counts, block_problem
+from .lengths import fast_length, folds
+from .plan import ConvProblem, PassPlan
+from .work import frequencies
+
+ENGINES = ("direct", "fft", "dft", "overlap_save")
+SPECTRA_BYTES = {False: 2**25, True: 2**23}
+"""Spectra held at a time, dense and depthwise: larger ones fall out of the caches and are allocated anew every time;
+smaller ones make thin matrices, which pointwise products do not mind."""
+MATRIX_LENGTH = 512
+"""Longest axis that is transformed by one matrix: beyond it the matrices alone fill the cache."""
+
+
+def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
+    """All plans worth an estimate for one engine; at least one."""
+    if engine == "direct":
+        yield PassPlan("direct")
+        if len(problem.signal) > 1:
+            yield PassPlan("direct", channels_last=True)
+    elif engine == "fft":
+        yield _chunked(problem, PassPlan("fft", tuple(fast_length(n) for n in problem.minimum_lengths)))
+    elif engine == "dft":
+        yield from (_chunked(problem, plan) for plan in _matrix_plans("dft", problem.minimum_lengths, ()))
+    else:
+        yield from _blocked(problem)
+
+
+def _matrix_plans(engine: str, lengths: tuple[int, ...], block: tuple[int, ...]) -> Iterator[PassPlan]:
+    """One matrix per axis, and for one axis also folded pairs."""
+    plain = PassPlan(engine, lengths, 1, block, matrices=True)
+    if len(lengths) > 1:
+        yield plain
+        return
+    if lengths[0] <= MATRIX_LENGTH:
+        yield plain
+    for first, second in folds(lengths[0]):
+        yield PassPlan(engine, (first * second,), second, block, matrices=True)
+
+
+def _blocked(problem: ConvProblem) -> Iterator[PassPlan]:
+    """Blocks from half a kernel up; the whole signal only where nothing smaller is left."""
+    several = len(problem.signal) > 1
+    sizes = set()
+    for ratio in (1, 2, 4) if several else (0.5, 1, 2, 4, 8, 16):
+        least = 12 if several else 64
+        axes = zip(problem.extent, problem.output_size, strict=True)
+        sizes.add(tuple(min(max(math.ceil(ratio * extent), least), out) for extent, out in axes))
+    smaller = sizes - {problem.output_size}
+    for block in sorted(smaller or sizes):
+        lengths = block_problem(problem, block).minimum_lengths
+        fast = tuple(fast_length(n) for n in lengths)
+        for plan in (*_matrix_plans("overlap_save", lengths, block), PassPlan("overlap_save", fast, 1, block)):
+            yield _chunked(problem, plan)
+
+
+def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
+    """As many signals at a time as keep their spectra within bounds."""
+    blocks = math.prod(block_counts(problem, plan.block)) if plan.block else 1
+    per_signal = 8 * blocks * frequencies(plan) * (problem.in_channels + problem.out_channels)
+    chunk = max(SPECTRA_BYTES[problem.depthwise] // per_signal, 1)
+    return dataclasses.replace(plan, chunk=chunk if chunk < problem.batch else 0)

@@ -1,0 +1,135 @@
+"""How much work a pass is: operations, bytes, matrices and calls, counted from integers."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+from .blocks import block_problem
+from .plan import PASSES, ConvProblem, PassPlan
+
+BYTES = 4  # per value; float64 doubles all engines alike
+
+
+@dataclass(frozen=True)
+class Work:
+    """Amounts that cost models multiply with seconds.
+
+    Attributes:
+        flops: real multiplications and additions in matrix products.
+        bytes: read and written.
+        matrices: single products within batched ones.
+        butterflies: ``n log2 n`` per transform of ``n`` samples by the FFT library.
+        calls: tensor operations.
+    """
+
+    flops: float = 0.0
+    bytes: float = 0.0
+    matrices: float = 0.0
+    butterflies: float = 0.0
+    calls: float = 0.0
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
+
+    def __mul__(self, times: float) -> "Work":
+        return Work(*(times * amount for amount in dataclasses.astuple(self)))
+
+
+def frequencies(plan: PassPlan) -> int:
+    """Frequencies that a transform keeps."""
+    last = plan.lengths[-1] // plan.fold
+    return (last // 2 + 1) * math.prod(plan.lengths[:-1]) * plan.fold
+
+
+def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
+    """Work of one pass: two transforms in, one product, one transform out; kernels come from features if fewer."""
+    part = block_problem(problem, plan.block) if plan.block else problem
+    signal, kernel, output = (tuple(len(p) for p in positions) for positions in part.geometry)
+    inputs = _transform(plan, signal, part.batch * part.in_channels, part)
+    outputs = _transform(plan, output, part.batch * part.out_channels, part)
+    kernels = _kernel_transform(plan, kernel, part)
+    product = _product(frequencies(plan), part)
+    chunks = -(-problem.batch // plan.chunk) if plan.chunk else 1
+    repeated = Work(calls=(chunks - 1) * 2 * (inputs.calls + outputs.calls))
+    copies = Work()
+    if plan.block:  # cut and joined: the blocks are written and read once more
+        copies = Work(bytes=2 * BYTES * part.batch * (_size(signal, part.in_channels) + _size(output, part.out_channels)), calls=10)
+    total = inputs + outputs + kernels + product + repeated + copies
+    return total + Work(calls=6) if name == PASSES[0] else total
+
+
+def direct_work(problem: ConvProblem) -> Work:
+    """Work of one pass of the plain algorithm; channels count in sixteens, the width of vector registers."""
+    values = problem.batch * (
+        _size(problem.signal, problem.in_channels) + _size(problem.output_size, problem.out_channels)
+    )
+    pairs = problem.out_channels if problem.depthwise else _sixteens(problem)
+    flops = 2.0 * problem.batch * math.prod(problem.output_size) * math.prod(problem.kernel) * pairs
+    return Work(flops=flops, bytes=BYTES * values, calls=1) 
+
+
+def _sixteens(problem: ConvProblem) -> int:
+    ins, outs = problem.in_channels // problem.groups, problem.out_channels // problem.groups
+    padded = -(-outs // 16) * 16 * (ins if ins < 4 else -(-ins // 16) * 16)
+    return padded * problem.groups
+
+
+def _size(axes: tuple[int, ...], channels: int) -> int:
+    return math.prod(axes) * channels
+
+
+def _transform(plan: PassPlan, counts: tuple[int, ...], lead: int, problem: ConvProblem) -> Work:
+    """Work of transforming ``lead`` tensors of ``counts`` samples, either way."""
+    if plan.matrices:
+        return _matrix_transform(plan, counts, lead)
+    points = math.prod(plan.lengths)
+    split = 0 if problem.depthwise else 2
+    moved = lead * (math.prod(counts) + (2 + 2 * split) * frequencies(plan))
+    return Work(butterflies=lead * points * math.log2(max(points, 2)), bytes=BYTES * moved, calls=2 + split)
+
+
+def _matrix_transform(plan: PassPlan, counts: tuple[int, ...], lead: int) -> Work:
+    if plan.fold > 1:
+        stages = [(plan.lengths[0] // plan.fold, -(-counts[0] // plan.fold)), (plan.fold, plan.fold)]
+    else:
+        stages = list(zip(plan.lengths, counts, strict=True))[::-1]
+    rest = math.prod(samples for _, samples in stages)
+    total, done = Work(bytes=2 * BYTES * lead * rest), 1
+    for index, (length, samples) in enumerate(stages):
+        rest //= samples
+        kept = length if index else length // 2 + 1
+        columns, real = lead * rest, 2 if index else 1
+        total += Work(
+            flops=4.0 * real * done * kept * samples * columns,
+            bytes=BYTES * real * done * columns * (2 * kept + real * samples),
+            matrices=2 * real * done,
+            calls=2 * real,
+        )
+        done *= kept
+    return total
+
+
+def _kernel_transform(plan: PassPlan, counts: tuple[int, ...], problem: ConvProblem) -> Work:
+    pairs = problem.out_channels * problem.in_channels // problem.groups
+    whole = _transform(plan, counts, pairs, problem)
+    if not 0 < problem.features < pairs or (problem.depthwise and not plan.matrices):
+        return whole
+    kept = frequencies(plan)
+    mix = Work(
+        flops=4.0 * kept * problem.features * pairs,
+        bytes=2 * BYTES * kept * (problem.features + pairs),
+        matrices=2,
+        calls=4,
+    )
+    return _transform(plan, counts, problem.features, problem) + mix
+
+
+def _product(kept: int, problem: ConvProblem) -> Work:
+    b, groups = problem.batch, problem.groups
+    ins, outs = problem.in_channels // groups, problem.out_channels // groups
+    values = kept * groups * (b * ins + ins * outs + b * outs)
+    if problem.depthwise:
+        return Work(bytes=6 * BYTES * values, calls=6)
+    return Work(
+        flops=8.0 * kept * groups * b * ins * outs, bytes=4 * BYTES * values, matrices=4 * kept * groups, calls=4
+    )

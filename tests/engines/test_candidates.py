@@ -1,0 +1,83 @@
+"""All plans that could be chosen, not only those that are: each is the same convolution, however it is cut up."""
+
+import dataclasses
+
+import pytest
+import torch
+
+import oracles
+from engine_contract import case, values_and_gradients
+from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, PassPlan, Plan, plan_conv, run
+from flexkern.engines.candidates import candidates
+from tolerances import assert_matches
+
+CASES = {
+    "sequence": case((97,), (12,), padding=((11, 0),)),
+    "strided_sequence": case((101,), (7,), stride=(3,), dilation=(4,), padding=((-5, 30),)),
+    "depthwise_sequence": case((90,), (33,), channels=(3, 3), groups=3, padding=((16, 16),)),
+    "image": case((29, 23), (5, 4), padding=((2, 2), (2, 1))),
+    "strided_image": case((29, 31), (3, 4), channels=(4, 6), groups=2, stride=(2, 3), dilation=(2, 1)),
+    "depthwise_image": case((26, 25), (7, 3), channels=(3, 3), groups=3, padding=((3, 3), (-1, 5))),
+    "volume": case((11, 10, 9), (3, 2, 3), channels=(2, 2), groups=2, padding=((1, 1), (1, 0), (0, 0))),
+}
+
+
+def problem_of(problem: dict) -> ConvProblem:
+    batch, channels, *signal = problem["input"]
+    out, _, *kernel = problem["weight"]
+    return ConvProblem(batch, channels, out, tuple(signal), tuple(kernel), **problem["options"])
+
+
+def check(given: dict, steps: list[PassPlan], *, features: int = 0) -> None:
+    """Each step, used for all three passes, against one tap at a time."""
+    out, per_group, *kernel = given["weight"]
+    shapes = [(out, per_group, features), (features, *kernel)] if features else [given["weight"]]
+    arguments = [torch.randn(shape, dtype=torch.float64) for shape in (given["input"], *shapes)]
+
+    def exact(x, *factors):
+        weight = torch.einsum("oim,m...->oi...", *factors) if features else factors[0]
+        return oracles.tap_convolve(x, weight, **given["options"])
+
+    expected = values_and_gradients(exact, arguments)
+    for step in steps:
+        plan = Plan(problem_of(given), step, step, step)
+        ours = values_and_gradients(
+            lambda x, *w, plan=plan: run(x, FactoredWeight(*w) if features else w[0], plan), arguments
+        )
+        for one, other in zip(ours, expected, strict=True):
+            assert_matches(one, other, name=str(step))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", CASES)
+def test_every_candidate_is_the_same_convolution(name, engine):
+    steps = list(candidates(problem_of(CASES[name]), engine))
+    assert steps
+    assert {step.engine for step in steps} == {engine}
+    check(CASES[name], steps)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["sequence", "strided_image", "depthwise_image"])
+def test_every_candidate_takes_factors(name, engine):
+    check(CASES[name], list(candidates(problem_of(CASES[name]), engine)), features=2)
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+@pytest.mark.parametrize("features", [0, 2])
+@pytest.mark.parametrize("name", CASES)
+def test_chunks_change_nothing(name, features, engine):
+    """Also where the last chunk is smaller than the others, and where one holds all."""
+    seven = {**CASES[name], "input": (7, *CASES[name]["input"][1:])}
+    step = plan_conv(problem_of(seven), engine).forward
+    check(seven, [dataclasses.replace(step, chunk=chunk) for chunk in (1, 3, 7, 100)], features=features)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("length", [1, 2, 511, 513, 4096, 8191, 100_003, 2**18])
+def test_there_is_a_candidate_for_every_length(length, engine):
+    for kernel in {1, min(length, 31), length}:
+        problem = ConvProblem(2, 3, 3, (length,), (kernel,), padding=((kernel - 1, 0),))
+        assert list(candidates(problem, engine))
+        assert plan_conv(problem, engine).engine == engine
+        assert plan_conv(problem).engine in ENGINES
