@@ -4,12 +4,20 @@ import hypothesis
 import pytest
 import torch
 
-pytest.register_assert_rewrite("engine_contract", "generator_contract", "layer_contract", "tolerances")
+pytest.register_assert_rewrite("engine_contract", "engine_laws", "generator_contract", "layer_contract", "tolerances")
 
 
 # The same examples in every run: a failure belongs to the change that made it.
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _shipped_costs(tmp_path_factory):
+    """Plans do not depend on what was tuned on the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLEXKERN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,7 @@ FLOORS = {
     "deferred": 0,
     "nearest": 0,
     "precision": 0,
+    "tracing": 0,
     "functional": 1,
     "engines": 1,
     "data": 1,

@@ -8,7 +8,7 @@ import torch
 import oracles
 from engine_contract import case, values_and_gradients
 from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, PassPlan, Plan, plan_conv, run
-from flexkern.engines.candidates import candidates
+from flexkern.engines.candidates import MATRIX_LENGTHS, candidates
 from tolerances import assert_matches
 
 CASES = {
@@ -76,8 +76,14 @@ def test_chunks_change_nothing(name, features, engine):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("length", [1, 2, 511, 513, 4096, 8191, 100_003, 2**18])
 def test_there_is_a_candidate_for_every_length(length, engine):
+    """Only an axis too long for matrices is refused, in words that say what serves instead."""
     for kernel in {1, min(length, 31), length}:
         problem = ConvProblem(2, 3, 3, (length,), (kernel,), padding=((kernel - 1, 0),))
-        assert list(candidates(problem, engine))
-        assert plan_conv(problem, engine).engine == engine
         assert plan_conv(problem).engine in ENGINES
+        if engine == "dft" and max(problem.minimum_lengths) > MATRIX_LENGTHS:
+            assert not list(candidates(problem, engine))
+            with pytest.raises(ValueError, match=r"`engine='dft'` transforms at most .*; use 'fft' or 'overlap_save'"):
+                plan_conv(problem, engine)
+        else:
+            assert list(candidates(problem, engine))
+            assert plan_conv(problem, engine).engine == engine

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexkern.engines import ENGINES, ConvProblem, Plan, chooser, costs, plan_conv
+from flexkern.engines import ENGINES, ConvProblem, Plan, chooser, costs, machine, plan_conv
 from flexkern.engines.chooser import make_plan
 
 SEQUENCE = ConvProblem(8, 16, 16, (512,), (201,), padding=((200, 0),))
@@ -34,8 +34,8 @@ def scaled(part: str, factor: float) -> dict[str, float]:
 
 def forget() -> None:
     """As a new process: nothing read, nothing planned."""
-    for function in (costs.load_costs, chooser._cached_plan):
-        getattr(function, "cache_clear", lambda: None)()
+    machine.forget_costs()
+    chooser._cached_plan.cache_clear()
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def folder(tmp_path, monkeypatch):
 
 def write(folder: Path, constants: object, **changes: object) -> Path:
     path = folder / "costs.json"
-    path.write_text(json.dumps({"key": {**costs.machine_key(), **changes}, "constants": constants}))
+    path.write_text(json.dumps({"key": {**machine.machine_key(), **changes}, "constants": constants}))
     forget()
     return path
 
@@ -59,8 +59,8 @@ def load() -> tuple[costs.CostModel, list[str]]:
     """The constants in use, and the notes given."""
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
-        found = costs.load_costs()
-        plan_conv(IMAGES), plan_conv(SEQUENCE), costs.load_costs()
+        found = machine.load_costs()
+        plan_conv(IMAGES), plan_conv(SEQUENCE), machine.load_costs()
     assert all(note.category is UserWarning for note in notes)
     return found, [str(note.message) for note in notes]
 
@@ -220,7 +220,7 @@ def test_bad_constants_are_ignored_with_one_note(name, folder):
 
 @pytest.mark.parametrize("part", FOREIGN)
 def test_a_foreign_cache_is_ignored_with_one_note(part, folder):
-    assert part in costs.machine_key()
+    assert part in machine.machine_key()
     assert_ignored_with_one_note(write(folder, scaled("direct", 1e9), **{part: FOREIGN[part]}))
 
 
@@ -262,7 +262,7 @@ def test_a_place_that_cannot_be_is_no_error(place, folder, monkeypatch):
 
 def test_plans_follow_what_was_just_measured(folder):
     assert plan_conv(ConvProblem(1, 1, 1, (8,), (3,))).engine == "direct"
-    assert costs.save_costs(costs.CostModel(scaled("direct", 1e9))) == folder / "costs.json"
+    assert machine.save_costs(costs.CostModel(scaled("direct", 1e9))) == folder / "costs.json"
     assert plan_conv(ConvProblem(1, 1, 1, (8,), (3,))).engine != "direct"
 
 

@@ -5,11 +5,11 @@ import torch
 
 import oracles
 from engine_contract import EDGE_CASES
-from flexkern.engines import convolve, pad
+from flexkern.engines import ENGINES, convolve, pad
 from problems import Delta, GaussianBlur, Sinusoid
 from tolerances import assert_matches
 
-ENGINES = pytest.mark.parametrize("engine", ["direct", "fft"])
+EACH = pytest.mark.parametrize("engine", ENGINES)
 
 
 @pytest.mark.parametrize("name", EDGE_CASES)
@@ -21,7 +21,7 @@ def test_loops_taps_and_torch_agree(name):
     assert_matches(oracles.torch_convolve(x, weight, None, mode="zeros", **problem["options"]), loops)
 
 
-@ENGINES
+@EACH
 @pytest.mark.parametrize("tap", [0, 2, 4])
 @pytest.mark.parametrize("left", [0, 2, 4])
 def test_delta_shifts(engine, tap, left):
@@ -30,21 +30,21 @@ def test_delta_shifts(engine, tap, left):
     assert_matches(y, problem.exact(x, left))
 
 
-@ENGINES
+@EACH
 def test_gaussian_of_gaussian_is_gaussian(engine):
     problem = GaussianBlur(7.0, 11.0)
     y = convolve(problem.signal(), problem.kernel(), padding=((128, 128),), engine=engine)
     assert_matches(y, problem.exact(), 1e-9)
 
 
-@ENGINES
+@EACH
 def test_sinusoid_is_scaled_by_the_transfer_function(engine):
     problem, half = Sinusoid(0.083), [0.4, 0.25, -0.1]
     kernel = torch.tensor([[half[:0:-1] + half]], dtype=torch.float64)
     assert_matches(convolve(problem.signal(), kernel, engine=engine), problem.exact(half))
 
 
-@ENGINES
+@EACH
 def test_kernel_is_not_flipped(engine):
     y = convolve(torch.eye(3)[1].view(1, 1, 3), torch.tensor([[[1.0, 2.0, 3.0]]]), padding=((1, 1),), engine=engine)
     assert_matches(y, torch.tensor([[[3.0, 2.0, 1.0]]]))

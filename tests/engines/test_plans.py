@@ -19,8 +19,8 @@ from flexkern.engines import (
     check_engine,
     chooser,
     convolve,
-    costs,
     dense,
+    machine,
     plan_conv,
 )
 from flexkern.engines.lengths import fast_length
@@ -40,8 +40,8 @@ PROBLEMS = {
 def _shipped_constants(tmp_path, monkeypatch):
     """Not those of the machine the tests run on."""
     monkeypatch.setenv("FLEXKERN_CACHE", str(tmp_path))
-    for function in (costs.load_costs, chooser._cached_plan):
-        function.cache_clear()
+    machine.forget_costs()
+    chooser._cached_plan.cache_clear()
 
 
 def problem_of(case):

@@ -19,7 +19,7 @@ COMMANDS: dict[str, ModuleType] = {
     "tune": tune,
     "bench": bench,
 }
-USER_ERRORS = (ValueError, FileNotFoundError, ImportError, PermissionError)
+USER_ERRORS = (ValueError, OSError, ImportError)
 
 EXAMPLES = """\
 examples:

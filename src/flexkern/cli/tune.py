@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     """Measures, writes the file, and prints how well the cost model fits."""
     import time
 
-    from ..engines.costs import cache_path, save_costs
+    from ..engines.machine import cache_path, save_costs
     from ..engines.tuning import predict, tune
 
     path, began = cache_path(), time.perf_counter()

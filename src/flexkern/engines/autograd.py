@@ -40,7 +40,8 @@ class Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         input, *factors = ctx.saved_tensors
-        plan, needs_input, needs_bias, *needs_factors = ctx.plan, *ctx.needs_input_grad[1:]
+        plan: Plan = ctx.plan
+        _, needs_input, needs_bias, *needs_factors = ctx.needs_input_grad
         of_bias = gradient.sum((0, *range(2, gradient.dim()))) if needs_bias else None
         passes = _differentiable_passes if torch.is_grad_enabled() else backward_passes
         with autocast_off(input):

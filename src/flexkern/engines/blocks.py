@@ -5,7 +5,7 @@ import dataclasses
 import torch.nn.functional as F
 from torch import Tensor
 
-from .plan import ConvProblem
+from .plan import ConvProblem, last_axes
 
 
 def block_problem(problem: ConvProblem, block: tuple[int, ...]) -> ConvProblem:
@@ -48,7 +48,7 @@ def join_output(blocks: Tensor, problem: ConvProblem, block: tuple[int, ...]) ->
     blocks = blocks.view(-1, *counts, *blocks.shape[1:])
     order = [0, 1 + axes] + [side for axis in range(axes) for side in (1 + axis, 2 + axes + axis)]
     whole = blocks.permute(order).flatten(2).unflatten(2, [n * h for n, h in zip(counts, block, strict=True)])
-    return whole[(..., *(slice(t) for t in problem.output_size))]
+    return whole[last_axes(slice(t) for t in problem.output_size)]
 
 
 def join_signal(blocks: Tensor, problem: ConvProblem, block: tuple[int, ...]) -> Tensor:

@@ -14,11 +14,13 @@ SPECTRA_BYTES = {False: 2**25, True: 2**23}
 """Spectra held at a time, dense and depthwise: larger ones fall out of the caches and are allocated anew every time;
 smaller ones make thin matrices, which pointwise products do not mind."""
 MATRIX_LENGTH = 512
-"""Longest axis that is transformed by one matrix: beyond it the matrices alone fill the cache."""
+"""Longest axis that is transformed by one matrix where two could do it: beyond it one matrix alone fills the cache."""
+MATRIX_LENGTHS = 32768
+"""Longest axis that is transformed by matrices at all."""
 
 
 def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
-    """All plans worth an estimate for one engine; at least one."""
+    """All plans worth an estimate for one engine; none only where an axis is too long for matrices."""
     if engine == "direct":
         yield PassPlan("direct")
         if len(problem.signal) > 1:
@@ -33,13 +35,12 @@ def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
 
 def _matrix_plans(engine: str, lengths: tuple[int, ...], block: tuple[int, ...]) -> Iterator[PassPlan]:
     """One matrix per axis, and for one axis also folded pairs."""
-    plain = PassPlan(engine, lengths, 1, block, matrices=True)
-    if len(lengths) > 1:
-        yield plain
+    if max(lengths) > MATRIX_LENGTHS // (1 if len(lengths) == 1 else 16):
         return
-    if lengths[0] <= MATRIX_LENGTH:
-        yield plain
-    for first, second in folds(lengths[0]):
+    pairs = folds(lengths[0]) if len(lengths) == 1 else []
+    if lengths[0] <= MATRIX_LENGTH or not pairs:
+        yield PassPlan(engine, lengths, 1, block, matrices=True)
+    for first, second in pairs:
         yield PassPlan(engine, (first * second,), second, block, matrices=True)
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from .candidates import ENGINES, candidates
-from .costs import CostModel, load_costs
+from ..tracing import compiling
+from .candidates import ENGINES, MATRIX_LENGTHS, candidates
+from .costs import CostModel
+from .machine import load_costs
 from .plan import PASSES, ConvProblem, PassPlan, Plan
-
 
 TRACED_BATCH = 16
 """Batch that compiled code is planned for."""
@@ -25,20 +26,19 @@ def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
         >>> plan_conv(ConvProblem(8, 64, 64, (32, 32), (33, 33), padding=((16, 16),) * 2, groups=64)).engine
         'dft'
     """
-    if not torch.compiler.is_compiling():
-        return _cached_plan(problem, engine)
+    if not compiling():
+        return _cached_plan(problem, engine, load_costs())
     p = problem
     return _traced_plan(
         p.in_channels, p.out_channels, p.signal, p.kernel, p.stride, p.padding, p.dilation, p.groups, p.features, engine
     )
 
 
-@torch.compiler.assume_constant_result
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _traced_plan(*sizes: Any) -> Plan:
     """The plan that compiled code follows: one for all batches, since it may be compiled for any."""
     *problem, engine = sizes
-    plan = _cached_plan(ConvProblem(TRACED_BATCH, *problem), engine)
-    return dataclasses.replace(plan, **{name: dataclasses.replace(step, chunk=0) for name, step in zip(PASSES, plan.passes, strict=True)})
+    return _cached_plan(ConvProblem(TRACED_BATCH, *problem), engine, load_costs()).unchunked()
 
 
 def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | None = None) -> Plan:
@@ -51,21 +51,27 @@ def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | Non
             "add `padding` or lower `kernel_size`."
         )
     costs = costs or load_costs()
-    names = ENGINES if engine == "auto" else (engine,)
-    chosen, estimates = [], {}
+    chosen: dict[str, PassPlan] = {}
+    estimates: dict[str, dict[str, float]] = {}
     for name in PASSES:
-        best = [_best(problem, costs, name, each) for each in names]
-        chosen.append(min(best, key=lambda plan: plan.seconds))
-        estimates[name] = {plan.engine: plan.seconds for plan in best}
-    return Plan(problem, *chosen, estimates=estimates)
+        best = [_best(problem, costs, name, each) for each in (ENGINES if engine == "auto" else (engine,))]
+        found = [plan for plan in best if plan is not None]
+        if not found:
+            raise ValueError(
+                f"`engine={engine!r}` transforms at most {MATRIX_LENGTHS} samples of an axis, this convolution has "
+                f"{problem.minimum_lengths}; use 'fft' or 'overlap_save'."
+            )
+        chosen[name] = min(found, key=lambda plan: plan.seconds)
+        estimates[name] = {plan.engine: plan.seconds for plan in found}
+    return Plan(problem, **chosen, estimates=estimates)
 
 
-def _best(problem: ConvProblem, costs: CostModel, name: str, engine: str) -> PassPlan:
-    """The cheapest plan of one engine for one pass."""
-    priced = [
+def _best(problem: ConvProblem, costs: CostModel, name: str, engine: str) -> PassPlan | None:
+    """The cheapest plan of one engine for one pass; none for axes too long for matrices."""
+    priced = (
         dataclasses.replace(plan, seconds=costs.seconds(problem, plan, name)) for plan in candidates(problem, engine)
-    ]
-    return min(priced, key=lambda plan: plan.seconds)
+    )
+    return min(priced, key=lambda plan: plan.seconds, default=None)
 
 
 _cached_plan = functools.lru_cache(maxsize=4096)(make_plan)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..precision import autocast_off
+from ..tracing import compiling, transforming
 from . import spectral
 from .autograd import Convolution, forward_pass
 from .chooser import plan_conv
@@ -15,6 +16,7 @@ from .spectral import KernelSpectrum
 from .weight import FactoredWeight, Weight
 
 DIRECT = (PassPlan("direct"),) * 3
+
 
 def convolve(
     input: Tensor,  # shape: (B, in, *S)
@@ -74,8 +76,10 @@ def run(
     factors = weight if isinstance(weight, FactoredWeight) else (weight,)
     tensors = (input, *factors) if bias is None else (input, bias, *factors)
     with autocast_off(input):
-        # Traced code is differentiated by the compiler; torch's own convolution by torch.
-        if torch.compiler.is_compiling() or plan.passes == DIRECT or not _records(tensors):
+        if transforming():
+            return forward_pass(input, weight, plan.unchunked(), bias)
+        # Compiled code is differentiated by the compiler; torch's own convolution by torch.
+        if compiling() or plan.passes == DIRECT or not _records(tensors):
             return forward_pass(input, weight, plan, bias, prepared)
         return Convolution.apply(plan, input, bias, *factors)
 

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..tracing import transforming
+
 Positions = tuple[range, ...]
 
 
@@ -62,8 +64,8 @@ class MatrixTransform:
             f, j = real.shape[0], cos.shape[2]
             cos, sin = cos.expand(f, -1, -1), sin.expand(f, -1, -1)
             zr, zi = real.view(f, -1, j).mT, imag.view(f, -1, j).mT
-            real = torch.bmm(cos, zr).baddbmm_(sin, zi, alpha=-1).flatten(0, 1)
-            imag = torch.bmm(sin, zr).baddbmm_(cos, zi).flatten(0, 1)
+            real = add_product(torch.bmm(cos, zr), sin, zi, -1).flatten(0, 1)
+            imag = add_product(torch.bmm(sin, zr), cos, zi).flatten(0, 1)
         return Split(real.view(-1, *lead), imag.view(-1, *lead))
 
     def synthesise(self, spectrum: Split, positions: Positions) -> Tensor:
@@ -75,13 +77,14 @@ class MatrixTransform:
             f = real.shape[0] // p
             cos, sin = cos.expand(f, -1, -1), sin.expand(f, -1, -1)
             yr, yi = real.reshape(f, p, -1).mT, imag.reshape(f, p, -1).mT
-            real = torch.bmm(yr, cos).baddbmm_(yi, sin, alpha=-1).flatten(1)
-            imag = torch.bmm(yr, sin).baddbmm_(yi, cos).flatten(1)
+            real = add_product(torch.bmm(yr, cos), yi, sin, -1).flatten(1)
+            imag = add_product(torch.bmm(yr, sin), yi, cos).flatten(1)
         cos, sin = last
         flat = [part.reshape(part.shape[0], -1).t() for part in (real, imag)]
-        samples = torch.mm(flat[0], cos).addmm_(flat[1], sin, alpha=-1)
+        samples = add_product(torch.mm(flat[0], cos), flat[1], sin, -1)
         if self.fold > 1:
-            return samples.view(*lead, self.fold, -1).mT.flatten(-2)[..., : len(positions[-1])]
+            samples = samples.view(*lead, self.fold, -1).mT.flatten(-2)
+            return samples.narrow(-1, 0, len(positions[-1])) if samples.shape[-1] > len(positions[-1]) else samples
         return samples.view(*lead, *(len(p) for p in positions))
 
     def frequency_weights(self, dtype: torch.dtype, device: torch.device) -> Tensor:  # shape: (F,)
@@ -89,6 +92,13 @@ class MatrixTransform:
         counts = _multiplicity(self.lengths[-1] // self.fold) / math.prod(self.lengths)
         others = math.prod(self.lengths[:-1]) * self.fold
         return counts.to(device, dtype).repeat_interleave(others)
+
+
+def add_product(total: Tensor, a: Tensor, b: Tensor, factor: int = 1) -> Tensor:
+    """``total + factor a b`` for a matrix or a batch of them, in place where no function transform looks on."""
+    if transforming():
+        return total + factor * (a @ b)
+    return total.addmm_(a, b, alpha=factor) if total.dim() == 2 else total.baddbmm_(a, b, alpha=factor)
 
 
 def _fold(samples: Tensor, fold: int) -> Tensor:

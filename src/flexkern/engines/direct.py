@@ -11,9 +11,7 @@ CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
-def forward(
-    input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan, bias: Tensor | None = None
-) -> Tensor:
+def forward(input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan, bias: Tensor | None = None) -> Tensor:
     """``torch.nn.functional.conv*d`` with padding per side.
 
     Symmetric padding is left to torch; a difference is padded, or cut off, beforehand.

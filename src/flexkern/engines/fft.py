@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .dft import Positions, Split
+from .plan import last_axes
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,8 @@ class LibraryTransform:
     """Real transform of samples at given positions, modulo the lengths; same meaning as the matrix products.
 
     Example:
-        >>> transform, x = LibraryTransform((6,)), torch.arange(4.0)
-        >>> bool(torch.allclose(transform.analyse(x, (range(-1, 3),)), torch.fft.rfft(torch.tensor([1., 2, 3, 0, 0, 0]))))
+        >>> moved = LibraryTransform((6,)).analyse(torch.arange(4.0), (range(-1, 3),))
+        >>> bool(torch.allclose(moved, torch.fft.rfft(torch.tensor([1.0, 2.0, 3.0, 0.0, 0.0, 0.0]))))
         True
     """
 
@@ -26,7 +27,7 @@ class LibraryTransform:
         axes = tuple(range(-len(positions), 0))
         if any(p.step > 1 for p in positions):
             spread = samples.new_zeros(*samples.shape[: -len(axes)], *(p[-1] - p[0] + 1 for p in positions))
-            spread[(..., *(slice(None, None, p.step) for p in positions))] = samples
+            spread[last_axes(slice(None, None, p.step) for p in positions)] = samples
             samples = spread
         if any(p.start for p in positions):
             margins = [n - j for n, j in zip(self.lengths, samples.shape[-len(axes) :], strict=True)]
@@ -40,7 +41,7 @@ class LibraryTransform:
         samples = torch.fft.irfftn(spectrum, s=self.lengths, dim=axes)
         if any(p.start for p in positions):
             samples = torch.roll(samples, tuple(-p.start for p in positions), axes)
-        return samples[(..., *(slice(0, p[-1] - p[0] + 1, p.step) for p in positions))]
+        return samples[last_axes(slice(0, p[-1] - p[0] + 1, p.step) for p in positions)]
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def folds(minimum: int) -> list[tuple[int, int]]:
     """Pairs of even factors near the square root whose product is at least ``minimum`` and hardly more.
 
     Example:
-        >>> folds(1567)[0]
-        (50, 32)
+        >>> folds(1567)
+        [(40, 40), (50, 32)]
     """
     pairs = set()
     for second in (8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128):

@@ -1,11 +1,18 @@
 """What a convolution has to do, and the frozen decision how: made from integers, testable without tensors."""
 
+import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 Padding = tuple[tuple[int, int], ...]
 PASSES = ("forward", "input_gradient", "weight_gradient")
+
+
+def last_axes(slices: Iterable[slice]) -> Any:
+    """An index of the last axes only."""
+    return (..., *slices)
 
 
 class Geometry(NamedTuple):
@@ -50,7 +57,7 @@ class ConvProblem:
             if name != "padding" and min(given) < 1:
                 raise ValueError(f"`{name}` must be positive, got {given}.")
         if len(self.kernel) != axes or min(self.kernel) < 1:
-            raise ValueError(f"`kernel` must have {axes} positive sizes, one per axis of the signal, got {self.kernel}.")
+            raise ValueError(f"`kernel` must have {axes} positive sizes, one per axis, got {self.kernel}.")
 
     @property
     def depthwise(self) -> bool:
@@ -152,6 +159,11 @@ class Plan:
     def passes(self) -> tuple[PassPlan, PassPlan, PassPlan]:
         """Forward, input gradient, weight gradient."""
         return self.forward, self.input_gradient, self.weight_gradient
+
+    def unchunked(self) -> "Plan":
+        """The same for all signals at a time, as traced code needs it."""
+        forward, input_gradient, weight_gradient = (dataclasses.replace(step, chunk=0) for step in self.passes)
+        return Plan(self.problem, forward, input_gradient, weight_gradient, self.estimates)
 
     def explain(self) -> str:
         """The decision and its reason in words.

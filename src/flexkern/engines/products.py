@@ -12,7 +12,8 @@ out (depthwise) the product is pointwise, and spectra are ``x``, ``y`` (B, C) an
 import torch
 from torch import Tensor
 
-from .dft import Split
+from .dft import Split, add_product
+
 
 class Dense:
     """Matrix products of split spectra, frequency first; one batch of F G of them."""
@@ -31,11 +32,11 @@ def _multiply(a: Split, b: Split, *, conjugate: str = "") -> Split:
     """Complex matrix product from four real ones, one of the factors conjugated."""
     shape = a.real.shape[:-1] + b.real.shape[-1:]
     (ar, ai), (br, bi) = ([part.reshape(-1, *part.shape[-2:]) for part in pair] for pair in (a, b))
-    real = torch.bmm(ar, br).baddbmm_(ai, bi, alpha=1 if conjugate else -1)
+    real = add_product(torch.bmm(ar, br), ai, bi, 1 if conjugate else -1)
     if conjugate == "b":
-        imag = torch.bmm(ai, br).baddbmm_(ar, bi, alpha=-1)
+        imag = add_product(torch.bmm(ai, br), ar, bi, -1)
     else:
-        imag = torch.bmm(ar, bi).baddbmm_(ai, br, alpha=-1 if conjugate else 1)
+        imag = add_product(torch.bmm(ar, bi), ai, br, -1 if conjugate else 1)
     return Split(real.view(shape), imag.view(shape))
 
 

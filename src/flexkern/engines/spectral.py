@@ -10,10 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..tracing import compiling, transforming
 from .blocks import block_problem, cut_output, cut_signal, join_output, join_signal
 from .dft import MatrixTransform, Split
 from .fft import LibraryTransform, SplitLibraryTransform
-from .plan import ConvProblem, PassPlan
+from .plan import ConvProblem, PassPlan, last_axes
 from .products import Dense, PointwiseComplex, PointwiseSplit
 from .weight import FactoredWeight, Weight, dense, gradients_of_factors
 
@@ -54,17 +55,18 @@ class SpectralConv:
         if isinstance(weight, FactoredWeight) and reads_factors(weight) and self._mixes_features:
             spectra = self.transform.analyse(_working(weight.features), self.geometry.kernel)
             readout = _working(weight.readout).flatten(0, 1).t()
-            return KernelSpectrum(Split(*((part @ readout).unflatten(1, self._kernel_lead) for part in spectra)), spectra)
+            return KernelSpectrum(
+                Split(*((part @ readout).unflatten(1, self._kernel_lead) for part in spectra)), spectra
+            )
         kernels = _working(dense(weight)).reshape(*self._kernel_lead, *weight.shape[2:])
         return KernelSpectrum(self.transform.analyse(kernels, self.geometry.kernel))
 
-    def kernel_gradient(
-        self, gradient: Spectrum, weight: Weight, features: Split | None
-    ) -> tuple[Tensor, ...]:
+    def kernel_gradient(self, gradient: Spectrum, weight: Weight, features: Split | None) -> tuple[Tensor, ...]:
         """Gradient of the weight, or of its readout and features, from that of the kernels' spectra."""
         if features is None:
             whole = self.transform.synthesise(gradient, self.geometry.kernel).reshape(weight.shape)
             return gradients_of_factors(whole, weight) if isinstance(weight, FactoredWeight) else (whole,)
+        assert isinstance(weight, FactoredWeight)
         readout = _working(weight.readout).flatten(0, 1)
         flat = [part.flatten(1) for part in gradient]  # (F, G O I)
         feature_gradient = self.transform.synthesise(Split(*(part @ readout for part in flat)), self.geometry.kernel)
@@ -75,7 +77,7 @@ class SpectralConv:
 
     def signal(self, input: Tensor) -> Spectrum:
         """Signals (B, G I, *S) -> their spectra, or those of their blocks."""
-        used = cut_signal(input, self.whole, self.block) if self.block else input[(..., *self.problem.used)]
+        used = cut_signal(input, self.whole, self.block) if self.block else input[last_axes(self.problem.used)]
         return self.transform.analyse(self._arrange(used), self.geometry.signal)
 
     def output_gradient(self, gradient: Tensor) -> Spectrum:
@@ -129,8 +131,12 @@ def forward(
     """The convolution, in float32 at least; ``prepared`` is what :func:`prepare` gave for the same weight and plan."""
     conv, input = SpectralConv(problem, plan), _working(input)
     kernels = (prepared or conv.kernel(weight)).kernels
+    chunks = _chunks(input.shape[0], plan.chunk)
+    if len(chunks) == 1:
+        # A slice of a longer period would keep all of it alive.
+        return conv.to_output(conv.products.forward(conv.signal(input), kernels)).contiguous()
     outputs = input.new_empty(input.shape[0], problem.out_channels, *problem.output_size)
-    for at in _chunks(input.shape[0], plan.chunk):
+    for at in chunks:
         outputs[at] = conv.to_output(conv.products.forward(conv.signal(input[at]), kernels))
     return outputs
 
@@ -153,7 +159,9 @@ def gradients(
             inputs[at] = conv.to_signal(conv.products.input_gradient(y, kernel.kernels))
         if needs[1]:
             sums = _add(sums, conv.products.weight_gradient(conv.signal(input[at]), y))
-    return inputs, None if sums is None else conv.kernel_gradient(sums, weight, kernel and kernel.features)
+    return inputs, None if sums is None else conv.kernel_gradient(
+        sums, weight, None if kernel is None else kernel.features
+    )
 
 
 def _chunks(batch: int, size: int) -> list[slice]:
@@ -167,18 +175,21 @@ def _add(total: Spectrum | None, part: Spectrum) -> Spectrum:
         return part
     if isinstance(total, Split) and isinstance(part, Split):
         return Split(total.real.add_(part.real), total.imag.add_(part.imag))
+    assert isinstance(total, Tensor)
+    assert isinstance(part, Tensor)
     return total.add_(part)
 
 
 def _check_finite(weight: Weight) -> None:
     """A ValueError for infinities and NaN, of which one would spread over all outputs.
 
-    Only where looking costs nothing: not on an accelerator, which would have to wait, nor in compiled code.
+    Only where looking costs next to nothing: an accelerator would have to wait, and traced code has no values.
     """
+    if compiling() or transforming():
+        return
     for part in weight if isinstance(weight, FactoredWeight) else (weight,):
-        if part.device.type == "cpu" and not torch.compiler.is_compiling() and not part.detach().sum().isfinite():
-            if not part.isfinite().all():
-                raise ValueError(f"`weight` must be finite, got {int((~part.isfinite()).sum())} infinite or NaN values.")
+        if part.device.type == "cpu" and not part.detach().sum().isfinite() and not part.isfinite().all():
+            raise ValueError(f"`weight` must be finite, got {int((~part.isfinite()).sum())} infinite or NaN values.")
 
 
 def _working(values: Tensor) -> Tensor:

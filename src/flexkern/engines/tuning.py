@@ -1,6 +1,5 @@
 """Measuring the constants of the cost model: a few dozen convolutions, every candidate plan timed."""
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -22,6 +21,8 @@ LEAST = 1e-16
 class Sample(NamedTuple):
     """One timed pass."""
 
+    problem: ConvProblem
+    plan: PassPlan
     family: str
     work: Work
     seconds: float
@@ -34,6 +35,8 @@ def problems(*, quick: bool = False) -> Iterator[ConvProblem]:
         2: [(32, 3), (32, 5), (48, 7), (32, 11), (64, 17)],
         3: [(16, 3), (20, 5), (16, 9)],
     }
+    yield ConvProblem(1, 4, 4, (64,), (3,), padding=((1, 1),))  # where calls are all that counts
+    yield ConvProblem(1, 4, 4, (12, 12), (5, 5), padding=((2, 2),) * 2)
     for axes, pairs in sizes.items():
         for n, k in pairs:
             for channels, groups in ((24, 1), (64, 64)):
@@ -54,9 +57,11 @@ def measure(problem: ConvProblem, budget: float) -> Iterator[Sample]:
             for plan in candidates(problem, engine):
                 seconds = least_seconds(_runner(problem, plan, name, (input, weight, gradient)), budget)
                 if engine == "direct":
-                    yield Sample(direct_family(problem, plan, name), direct_work(problem), seconds)
+                    yield Sample(problem, plan, direct_family(problem, plan, name), direct_work(problem), seconds)
                 else:
-                    yield Sample(spectral_family(problem, plan), spectral_work(problem, plan, name), seconds)
+                    yield Sample(
+                        problem, plan, spectral_family(problem, plan), spectral_work(problem, plan, name), seconds
+                    )
 
 
 def _runner(
@@ -105,15 +110,16 @@ def fit(samples: list[Sample]) -> CostModel:
     for family, group in families.items():
         if family.startswith("direct"):
             constants[family] = _direct_rate(group, rates[1], rates[2])
+    for name, rate in constants.items():
+        if rate == LEAST and name.startswith("direct") and "/batch/" in name:  # a quick run measures single signals
+            constants[name] = constants[name.replace("/batch/", "/single/")]
     return CostModel(constants)
 
 
 def _direct_rate(group: list[Sample], byte: float, call: float) -> float:
-    """Seconds per operation beyond those for bytes and the call: the geometric mean over the samples."""
-    logs = [
-        math.log(max(one.seconds - one.work.bytes * byte - call, one.seconds / 4) / one.work.flops) for one in group
-    ]
-    return math.exp(sum(logs) / len(logs))
+    """Seconds per operation beyond those for bytes and the call, from the longest of the samples."""
+    one = max(group, key=lambda sample: sample.seconds)
+    return max(one.seconds - one.work.bytes * byte - call, one.seconds / 4) / one.work.flops
 
 
 def _robust_fit(rows: list[list[float]], seconds: list[float]) -> list[float]:

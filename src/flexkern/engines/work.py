@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 from .blocks import block_problem
-from .plan import PASSES, ConvProblem, PassPlan
+from .plan import ConvProblem, PassPlan
 
 BYTES = 4  # per value; float64 doubles all engines alike
 
@@ -16,7 +16,8 @@ class Work:
 
     Attributes:
         flops: real multiplications and additions in matrix products.
-        bytes: read and written.
+        bytes: read and written by products and transforms.
+        copied: bytes read and written to bring tensors into another order.
         matrices: single products within batched ones.
         butterflies: ``n log2 n`` per transform of ``n`` samples by the FFT library.
         calls: tensor operations.
@@ -24,6 +25,7 @@ class Work:
 
     flops: float = 0.0
     bytes: float = 0.0
+    copied: float = 0.0
     matrices: float = 0.0
     butterflies: float = 0.0
     calls: float = 0.0
@@ -51,11 +53,21 @@ def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
     product = _product(frequencies(plan), part)
     chunks = -(-problem.batch // plan.chunk) if plan.chunk else 1
     repeated = Work(calls=(chunks - 1) * 2 * (inputs.calls + outputs.calls))
-    copies = Work()
-    if plan.block:  # cut and joined: the blocks are written and read once more
-        copies = Work(bytes=2 * BYTES * part.batch * (_size(signal, part.in_channels) + _size(output, part.out_channels)), calls=10)
-    total = inputs + outputs + kernels + product + repeated + copies
-    return total + Work(calls=6) if name == PASSES[0] else total
+    total = inputs + outputs + kernels + product + repeated
+    if plan.block:
+        ins, outs = part.batch * _size(signal, part.in_channels), part.batch * _size(output, part.out_channels)
+        total += _copies(name, ins, outs, len(signal))
+    return total
+
+
+def _copies(name: str, inputs: int, outputs: int, axes: int) -> Work:
+    """Cutting a signal into blocks is two copies, joining outputs one, adding up overlaps four per axis."""
+    passes = {
+        "forward": 2 * inputs + outputs,
+        "input_gradient": 2 * outputs + 4 * axes * inputs,
+        "weight_gradient": 2 * inputs + 2 * outputs,
+    }
+    return Work(copied=2 * BYTES * passes[name], calls=10 * axes)
 
 
 def direct_work(problem: ConvProblem) -> Work:
@@ -65,7 +77,7 @@ def direct_work(problem: ConvProblem) -> Work:
     )
     pairs = problem.out_channels if problem.depthwise else _sixteens(problem)
     flops = 2.0 * problem.batch * math.prod(problem.output_size) * math.prod(problem.kernel) * pairs
-    return Work(flops=flops, bytes=BYTES * values, calls=1) 
+    return Work(flops=flops, bytes=BYTES * values, calls=1)
 
 
 def _sixteens(problem: ConvProblem) -> int:
@@ -84,8 +96,12 @@ def _transform(plan: PassPlan, counts: tuple[int, ...], lead: int, problem: Conv
         return _matrix_transform(plan, counts, lead)
     points = math.prod(plan.lengths)
     split = 0 if problem.depthwise else 2
-    moved = lead * (math.prod(counts) + (2 + 2 * split) * frequencies(plan))
-    return Work(butterflies=lead * points * math.log2(max(points, 2)), bytes=BYTES * moved, calls=2 + split)
+    return Work(
+        butterflies=lead * points * math.log2(max(points, 2)),
+        bytes=BYTES * lead * (math.prod(counts) + 2 * frequencies(plan)),
+        copied=2 * BYTES * split * lead * frequencies(plan),
+        calls=2 + split,
+    )
 
 
 def _matrix_transform(plan: PassPlan, counts: tuple[int, ...], lead: int) -> Work:
@@ -94,7 +110,7 @@ def _matrix_transform(plan: PassPlan, counts: tuple[int, ...], lead: int) -> Wor
     else:
         stages = list(zip(plan.lengths, counts, strict=True))[::-1]
     rest = math.prod(samples for _, samples in stages)
-    total, done = Work(bytes=2 * BYTES * lead * rest), 1
+    total, done = Work(copied=2 * BYTES * lead * rest if plan.fold > 1 else 0), 1
     for index, (length, samples) in enumerate(stages):
         rest //= samples
         kept = length if index else length // 2 + 1

@@ -143,7 +143,8 @@ class ContinuousConv(nn.Module):
         plan = self.plan(input.shape)
         if self.arguments.padding_mode != "zeros":
             signal = pad(signal, crop_padding(self.arguments, self.bounds), self.arguments.padding_mode)
-        output = run(signal, weight, plan, self.bias, entry and reuse_spectrum(entry, weight, plan))
+        prepared = None if entry is None else reuse_spectrum(entry, weight, plan)
+        output = run(signal, weight, plan, self.bias, prepared)
         return output if batched else output.squeeze(0)
 
     def _match_dtypes(self, signal: Tensor, weight: Weight) -> tuple[Tensor, Weight]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engines import KernelSpectrum, Plan, Weight, prepare, spectrum_key
+from ..tracing import compiling, transforming
 
 SPECTRA_KEPT = 2
 """Signal sizes per layer whose spectra are kept at a time."""
@@ -23,7 +24,7 @@ class Entry:
     """A weight, the state of the parameters it was sampled from, and its spectra by plan."""
 
     state: list[tuple[Hashable, Tensor]]
-    bounds: Hashable
+    structure: Hashable
     weight: Weight
     spectra: dict[Hashable, KernelSpectrum] = field(default_factory=dict)
 
@@ -37,18 +38,18 @@ def reuse(layer: nn.Module, bounds: Hashable, sample: Callable[[], Weight]) -> E
 
     Nothing is kept while gradients are recorded or code is compiled, and for tensors whose changes cannot be seen.
     """
-    if torch.compiler.is_compiling() or (
-        torch.is_grad_enabled() and any(parameter.requires_grad for parameter in layer.parameters())
-    ):
+    if compiling() or (torch.is_grad_enabled() and any(parameter.requires_grad for parameter in layer.parameters())):
         return None
     tensors = [*layer.parameters(), *layer.buffers()]
-    if not all(_observable(tensor) for tensor in tensors):
+    if transforming() or not all(_observable(tensor) for tensor in tensors):
         return None
+    # Parametrizations replace modules, not values; inference tensors must not meet autograd.
+    structure = (bounds, torch.is_inference_mode_enabled(), tuple((id(m), type(m)) for m in layer.modules()))
     with _lock:
         entry = _entries.get(layer)
-    if entry is not None and entry.bounds == bounds and _unchanged(entry.state, tensors):
+    if entry is not None and entry.structure == structure and _unchanged(entry.state, tensors):
         return entry
-    entry = Entry([(_signature(tensor), _witness(tensor)) for tensor in tensors], bounds, sample())
+    entry = Entry([(_signature(tensor), _witness(tensor)) for tensor in tensors], structure, sample())
     with _lock:
         _entries[layer] = entry
     return entry
