@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ CASES = (
     StepCase("flextcn4", (64, 1, 784), 784, 1.0, 3),
     StepCase("flextcn4", (8, 1, 16_000), 16_000, 0.075, 6),
 )
+RETURN_AT_ONCE = "MALLOC_MMAP_THRESHOLD_"
+"""Environment variable of the GNU C library: larger blocks are mapped by themselves and unmapped when freed."""
 GROWTH_LIMIT = 2.0
 """How much longer FlexNet-7 may take at its largest width than at its smallest, ours."""
 
@@ -139,9 +142,19 @@ def make_batch(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 def step_memory(case: StepCase, contestant: str) -> int | None:
-    """Bytes that one step takes on top of model and data, measured in a new process."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_memory_here, (case, contestant, torch.get_num_threads()))
+    """Bytes that one step takes on top of model and data, measured in a new process.
+
+    The process gives freed memory back at once: what an allocator keeps for later varies from run to run.
+    """
+    before = os.environ.get(RETURN_AT_ONCE)
+    os.environ[RETURN_AT_ONCE] = str(2**20)
+    try:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return pool.apply(_memory_here, (case, contestant, torch.get_num_threads()))
+    finally:
+        os.environ.pop(RETURN_AT_ONCE)
+        if before is not None:
+            os.environ[RETURN_AT_ONCE] = before
 
 
 def _memory_here(case: StepCase, contestant: str, threads: int) -> int | None:

@@ -68,8 +68,8 @@ class MatrixTransform:
             imag = add_product(torch.bmm(sin, zr), cos, zi).flatten(0, 1)
         return Split(real.view(-1, *lead), imag.view(-1, *lead))
 
-    def synthesise(self, spectrum: Split, positions: Positions) -> Tensor:
-        """Spectrum (F, *lead) -> samples (*lead, *J) of its inverse transform."""
+    def synthesise(self, spectrum: Split, positions: Positions, into: Tensor | None = None) -> Tensor:
+        """Spectrum (F, *lead) -> samples (*lead, *J) of its inverse transform; written ``into`` a tensor if given."""
         (real, imag), lead = spectrum, spectrum.real.shape[1:]
         last, rest = make_stages(self, positions, 1, real.dtype, real.device)
         for cos, sin in reversed(rest):
@@ -81,11 +81,13 @@ class MatrixTransform:
             imag = add_product(torch.bmm(yr, sin), yi, cos).flatten(1)
         cos, sin = last
         flat = [part.reshape(part.shape[0], -1).t() for part in (real, imag)]
+        if into is not None and self.fold == 1 and into.is_contiguous():
+            torch.mm(flat[0], cos, out=into.view(-1, cos.shape[1])).addmm_(flat[1], sin, alpha=-1)
+            return into
         samples = add_product(torch.mm(flat[0], cos), flat[1], sin, -1)
-        if self.fold > 1:
-            samples = samples.view(*lead, self.fold, -1).mT.flatten(-2)
-            return samples.narrow(-1, 0, len(positions[-1])) if samples.shape[-1] > len(positions[-1]) else samples
-        return samples.view(*lead, *(len(p) for p in positions))
+        samples = _unfold(samples, self.fold, lead, positions) if self.fold > 1 else samples
+        samples = samples.view(*lead, *(len(p) for p in positions))
+        return samples if into is None else into.copy_(samples)
 
     def frequency_weights(self, dtype: torch.dtype, device: torch.device) -> Tensor:  # shape: (F,)
         """How often each kept frequency counts in a sum over all of them, over the number of samples."""
@@ -104,6 +106,12 @@ def add_product(total: Tensor, a: Tensor, b: Tensor, factor: int = 1) -> Tensor:
 def _fold(samples: Tensor, fold: int) -> Tensor:
     """(*lead, J) -> (*lead, fold, J1): sample ``fold j1 + j2`` at (j2, j1), zeros at the end."""
     return F.pad(samples, (0, -samples.shape[-1] % fold)).unflatten(-1, (-1, fold)).mT
+
+
+def _unfold(samples: Tensor, fold: int, lead: torch.Size, positions: Positions) -> Tensor:
+    """(lead fold, J1) -> (*lead, J), the inverse of :func:`_fold`."""
+    whole = samples.view(*lead, fold, -1).mT.flatten(-2)
+    return whole[..., : len(positions[-1])].contiguous()
 
 
 def _multiplicity(length: int) -> Tensor:

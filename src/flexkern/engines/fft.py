@@ -35,13 +35,14 @@ class LibraryTransform:
             samples = torch.roll(samples, tuple(p.start for p in positions), axes)
         return torch.fft.rfftn(samples, s=self.lengths, dim=axes)
 
-    def synthesise(self, spectrum: Tensor, positions: Positions) -> Tensor:
-        """Complex spectrum (*lead, *F) -> samples (*lead, *J) of its inverse transform."""
+    def synthesise(self, spectrum: Tensor, positions: Positions, into: Tensor | None = None) -> Tensor:
+        """Complex spectrum (*lead, *F) -> samples (*lead, *J) of its inverse; written ``into`` a tensor if given."""
         axes = tuple(range(-len(positions), 0))
         samples = torch.fft.irfftn(spectrum, s=self.lengths, dim=axes)
         if any(p.start for p in positions):
             samples = torch.roll(samples, tuple(-p.start for p in positions), axes)
-        return samples[last_axes(slice(0, p[-1] - p[0] + 1, p.step) for p in positions)]
+        samples = samples[last_axes(slice(0, p[-1] - p[0] + 1, p.step) for p in positions)]
+        return samples if into is None else into.copy_(samples)
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,13 @@ class SplitLibraryTransform(LibraryTransform):
         parts = torch.view_as_real(spectrum).reshape(lead.numel(), -1, 2).permute(2, 1, 0).contiguous()
         return Split(*parts.view(2, -1, *lead))
 
-    def synthesise(self, spectrum: Split, positions: Positions) -> Tensor:  # type: ignore[override]
+    def synthesise(  # type: ignore[override]
+        self, spectrum: Split, positions: Positions, into: Tensor | None = None
+    ) -> Tensor:
         lead = spectrum.real.shape[1:]
         parts = torch.stack([part.flatten(1).t() for part in spectrum], dim=-1)
         shape = (*self.lengths[:-1], self.lengths[-1] // 2 + 1)
-        return super().synthesise(torch.view_as_complex(parts).view(*lead, *shape), positions)
+        return super().synthesise(torch.view_as_complex(parts).view(*lead, *shape), positions, into)
 
     def frequency_weights(self, dtype: torch.dtype, device: torch.device) -> Tensor:  # shape: (F,)
         """How often each kept frequency counts in a sum over all of them, over the number of samples."""

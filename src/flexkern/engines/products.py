@@ -21,17 +21,34 @@ class Dense:
     def forward(self, x: Split, w: Split) -> Split:
         return _multiply(x, Split(w.real.mT, w.imag.mT), conjugate="b")
 
-    def input_gradient(self, y: Split, w: Split) -> Split:
-        return _multiply(y, w)
+    def input_gradient(self, y: Split, w: Split, into: Split | None = None) -> Split:
+        if into is None:
+            return _multiply(y, w)
+        (real, imag), (yr, yi, wr, wi) = map(_batched, into), map(_batched, (*y, *w))
+        torch.bmm(yr, wr, out=real).baddbmm_(yi, wi, alpha=-1)
+        torch.bmm(yr, wi, out=imag).baddbmm_(yi, wr)
+        return into
 
-    def weight_gradient(self, x: Split, y: Split) -> Split:
-        return _multiply(Split(y.real.mT, y.imag.mT), x, conjugate="a")
+    def weight_gradient(self, x: Split, y: Split, total: Split | None = None) -> Split:
+        """Added to ``total`` in place, which saves a tensor as large as all kernels' spectra."""
+        y_real, y_imag = y.real.mT, y.imag.mT
+        if total is None:
+            return _multiply(Split(y_real, y_imag), x, conjugate="a")
+        (real, imag), (yr, yi, xr, xi) = map(_batched, total), map(_batched, (y_real, y_imag, *x))
+        real.baddbmm_(yr, xr).baddbmm_(yi, xi)
+        imag.baddbmm_(yr, xi).baddbmm_(yi, xr, alpha=-1)
+        return total
+
+
+def _batched(part: Tensor) -> Tensor:
+    """(..., rows, columns) -> (F G, rows, columns)."""
+    return part.reshape(-1, *part.shape[-2:])
 
 
 def _multiply(a: Split, b: Split, *, conjugate: str = "") -> Split:
     """Complex matrix product from four real ones, one of the factors conjugated."""
     shape = a.real.shape[:-1] + b.real.shape[-1:]
-    (ar, ai), (br, bi) = ([part.reshape(-1, *part.shape[-2:]) for part in pair] for pair in (a, b))
+    ar, ai, br, bi = map(_batched, (*a, *b))
     real = add_product(torch.bmm(ar, br), ai, bi, 1 if conjugate else -1)
     if conjugate == "b":
         imag = add_product(torch.bmm(ai, br), ar, bi, -1)
@@ -47,13 +64,15 @@ class PointwiseSplit:
         wr, wi = w.real[:, None], w.imag[:, None]
         return Split((x.real * wr).addcmul_(x.imag, wi), (x.imag * wr).addcmul_(x.real, wi, value=-1))
 
-    def input_gradient(self, y: Split, w: Split) -> Split:
-        wr, wi = w.real[:, None], w.imag[:, None]
-        return Split((y.real * wr).addcmul_(y.imag, wi, value=-1), (y.imag * wr).addcmul_(y.real, wi))
+    def input_gradient(self, y: Split, w: Split, into: Split | None = None) -> Split:
+        (wr, wi), (real, imag) = (part[:, None] for part in w), into or (None, None)
+        real = torch.mul(y.real, wr, out=real).addcmul_(y.imag, wi, value=-1)
+        return Split(real, torch.mul(y.imag, wr, out=imag).addcmul_(y.real, wi))
 
-    def weight_gradient(self, x: Split, y: Split) -> Split:
-        real = (x.real * y.real).addcmul_(x.imag, y.imag)
-        return Split(real.sum(1), (x.imag * y.real).addcmul_(x.real, y.imag, value=-1).sum(1))
+    def weight_gradient(self, x: Split, y: Split, total: Split | None = None) -> Split:
+        real = (x.real * y.real).addcmul_(x.imag, y.imag).sum(1)
+        imag = (x.imag * y.real).addcmul_(x.real, y.imag, value=-1).sum(1)
+        return Split(real, imag) if total is None else Split(total.real.add_(real), total.imag.add_(imag))
 
 
 class PointwiseComplex:
@@ -65,5 +84,6 @@ class PointwiseComplex:
     def input_gradient(self, y: Tensor, w: Tensor) -> Tensor:
         return y * w
 
-    def weight_gradient(self, x: Tensor, y: Tensor) -> Tensor:
-        return (x * y.conj()).sum(0)
+    def weight_gradient(self, x: Tensor, y: Tensor, total: Tensor | None = None) -> Tensor:
+        part = (x * y.conj()).sum(0)
+        return part if total is None else total.add_(part)

@@ -1,0 +1,85 @@
+"""Gradients of a factored weight: kernels' spectra exist for a few frequencies at a time only.
+
+All kernels' spectra, and as much again for their gradients, would be the largest tensors of a training step; they are
+mixed from the few features' spectra when they are needed, and summed up into gradients of the factors at once.
+"""
+
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor
+
+from .dft import Split
+from .weight import FactoredWeight
+
+if TYPE_CHECKING:
+    from .spectral import SpectralConv
+
+KERNEL_BYTES = 2**20
+"""Kernels' spectra at a time: they stay in a core's own cache."""
+
+
+def factored_gradients(
+    conv: "SpectralConv",
+    tensors: tuple[Tensor, FactoredWeight, Tensor],
+    chunks: list[slice],
+    needs: tuple[bool, bool],
+) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
+    """Gradients of the input and of (readout, features), for input, weight and gradient of the output."""
+    input, weight, gradient = tensors
+    inputs = torch.empty_like(input, memory_format=torch.contiguous_format) if needs[0] else None
+    features = conv.features(weight)
+    sums = FactorSums(conv, weight, features)
+    for at in chunks:
+        y = cast(Split, conv.output_gradient(gradient[at]))
+        if inputs is not None:
+            _input_gradient(conv, y, features, weight, inputs[at])
+        if needs[1]:
+            sums.add(cast(Split, conv.signal(input[at])), y)
+    return inputs, sums.gradients() if needs[1] else None
+
+
+def _input_gradient(conv: "SpectralConv", y: Split, features: Split, weight: FactoredWeight, into: Tensor) -> None:
+    """Writes the gradient of some signals, given the spectra of that of their outputs."""
+    groups_and_batch, channels = y.real.shape[:-1], conv.problem.in_channels
+    shape = (*groups_and_batch, channels if conv.pointwise else channels // conv.problem.groups)
+    spectrum = Split(y.real.new_empty(shape), y.real.new_empty(shape))
+    for part in _frequency_blocks(features, weight):
+        conv.products.input_gradient(_take(y, part), conv.mix(_take(features, part), weight), _take(spectrum, part))
+    conv.to_signal(spectrum, into)
+
+
+class FactorSums:
+    """Gradients of readout and features' spectra, summed over signals."""
+
+    def __init__(self, conv: "SpectralConv", weight: FactoredWeight, features: Split) -> None:
+        self.conv, self.weight, self.features = conv, weight, features
+        self.matrix = weight.readout.to(features.real.dtype).flatten(0, 1)  # (G O I, M)
+        self.of_features = Split(*(torch.zeros_like(part) for part in features))
+        self.of_readout = torch.zeros_like(self.matrix)
+
+    def add(self, x: Split, y: Split) -> None:
+        """Adds what some signals and gradients of their outputs contribute."""
+        counts = self.conv.transform.frequency_weights(self.matrix.dtype, self.matrix.device)[:, None]
+        for at in _frequency_blocks(self.features, self.weight):
+            kernels = self.conv.products.weight_gradient(_take(x, at), _take(y, at))
+            for part, feature, total in zip(kernels, self.features, self.of_features, strict=True):
+                flat = part.flatten(1)  # (F, G O I)
+                total[at].addmm_(flat, self.matrix)
+                # Parseval: the sum over samples is a sum over frequencies.
+                self.of_readout.addmm_(flat.t(), feature[at] * counts[at])
+
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        """Of readout and features."""
+        features = self.conv.transform.synthesise(self.of_features, self.conv.geometry.kernel)
+        return self.of_readout.view(self.weight.readout.shape), features
+
+
+def _frequency_blocks(features: Split, weight: FactoredWeight) -> list[slice]:
+    count, kernels = features.real.shape[0], weight.readout[..., 0].numel()
+    step = max(KERNEL_BYTES // (8 * kernels), 1)
+    return [slice(start, start + step) for start in range(0, count, step)]
+
+
+def _take(spectrum: Split, part: slice) -> Split:
+    return Split(spectrum.real[part], spectrum.imag[part])
