@@ -94,7 +94,10 @@ def must_hold(entries: dict[str, Any], steps: dict[str, Any], grid: list[dict[st
         rows.append(verdict(f"grid: per cent of points within {100 * (NEAR - 1):.0f} % of the fastest", share, 95))
         rows.append(verdict("grid: auto / fastest at the worst point", places[0].ratio, 1.5, most=True))
     if entries:
-        rows.append(verdict("largest relative error, float32", largest_error(entries.values()), 1e-6, most=True))
+        for engine in ENGINES:
+            error = largest_error(entries.values(), engine)
+            note = " (torch's own)" if engine == "direct" else ""
+            rows.append(verdict(f"largest relative error, float32, {engine}{note}", error, 1e-6, most=True))
     return ["## Must hold", "", *table_head(["what", "measured", "aim", "holds"]), *rows, ""]
 
 

@@ -66,15 +66,16 @@ def engine_is_slow(name: str, point: Point) -> str | None:
 
 
 def layout_is_the_same(point: Point) -> str | None:
-    """Why channels_last is left out."""
+    """Why channels_last is left out: nothing to compare the chooser with."""
     return "one axis has no channels_last layout" if len(point.problem.signal) == 1 else direct_is_slow(point)
 
 
 def _engine(name: str) -> Contestant:
-    def make(problem: ConvProblem) -> Convolve:
-        return functools.partial(convolve, padding=problem.padding, groups=problem.groups, engine=name)
+    return Contestant(name, functools.partial(_ours, name), functools.partial(engine_is_slow, name), ours=True)
 
-    return Contestant(name, make, functools.partial(engine_is_slow, name), ours=True)
+
+def _ours(name: str, problem: ConvProblem) -> Convolve:
+    return functools.partial(convolve, padding=problem.padding, groups=problem.groups, engine=name)
 
 
 def _torch(problem: ConvProblem) -> Convolve:
@@ -88,6 +89,9 @@ CONTESTANTS = {
     contestant.name: contestant
     for contestant in (
         *(_engine(name) for name in ("auto", *ENGINES)),
+        Contestant(
+            "auto-channels-last", functools.partial(_ours, "auto"), layout_is_the_same, ours=True, channels_last=True
+        ),
         Contestant("torch", _torch, direct_is_slow),
         Contestant("torch-channels-last", _torch, layout_is_the_same, channels_last=True),
         Contestant("authors", authors.convolution, authors.refuse),

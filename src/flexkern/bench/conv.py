@@ -115,7 +115,7 @@ def enter(
         return {"failed": f"wrong result: relative error {max(errors.values()):.1e}"}, None
     entry: Entry = {"errors": errors, "memory": memory, "first": seconds}
     if contestant.ours:
-        passes = plan_conv(point.problem, contestant.name).passes[: point.passes]
+        passes = plan_conv(point.problem, contestant.name.removesuffix("-channels-last")).passes[: point.passes]
         entry["engines"] = [step.engine for step in passes]
     return entry, run
 

@@ -14,7 +14,8 @@ WRONG = 1e-3
 """Relative error above which a result is no result."""
 NEAR = 1.15
 """A chooser within this ratio of the fastest is as good as it."""
-OURS = ("auto", *ENGINES)
+LAST = "-channels-last"
+OURS = ("auto", "auto" + LAST, *ENGINES)
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,22 @@ def times(entry: Entry) -> dict[str, float]:
     return {name: result["seconds"] for name, result in entry["results"].items() if "seconds" in result}
 
 
-def standing(entry: Entry) -> Standing | None:
-    """None where the chooser or everybody else did not take part."""
-    found = times(entry)
-    auto = found.pop("auto", None)
+def standing(entry: Entry, layout: str = "") -> Standing | None:
+    """The chooser in one memory layout ("" or "-channels-last") against all others that were given that layout.
+
+    None where the chooser or everybody else did not take part.
+    """
+    found = {name: seconds for name, seconds in times(entry).items() if name.endswith(LAST) == bool(layout)}
+    auto = found.pop("auto" + layout, None)
     if auto is None or not found:
         return None
     rival = min(found, key=lambda name: found[name])
-    return Standing(entry["name"], auto, rival, found[rival])
+    return Standing(entry["name"] + layout.replace("-", " "), auto, rival, found[rival])
 
 
 def standings(entries: Iterable[Entry]) -> list[Standing]:
-    """Those of all points that have one, the worst first."""
-    found = [place for entry in entries if (place := standing(entry))]
+    """Those of all points and layouts that have one, the worst first."""
+    found = [place for entry in entries for layout in ("", LAST) if (place := standing(entry, layout))]
     return sorted(found, key=lambda place: -place.ratio)
 
 
@@ -64,8 +68,9 @@ def ratios(entries: Iterable[Entry]) -> dict[str, list[float]]:
     for entry in entries:
         seconds = times(entry)
         for name in seconds.keys() - set(OURS):
-            if "auto" in seconds:
-                found.setdefault(name, []).append(seconds[name] / seconds["auto"])
+            ours = "auto" + LAST if name.endswith(LAST) else "auto"
+            if ours in seconds:
+                found.setdefault(name, []).append(seconds[name] / seconds[ours])
     return dict(sorted(found.items()))
 
 
@@ -83,7 +88,7 @@ def summary_lines(entries: Sequence[Entry]) -> list[str]:
     worst, losses = places[0], [place for place in places if place.ratio > NEAR]
     lines = [
         f"auto is within {100 * (NEAR - 1):.0f} % of the fastest of all engines and peers at "
-        f"{100 * near_share(places):.1f} % of {len(places)} points; at worst {worst.ratio:.2f}x slower.",
+        f"{100 * near_share(places):.1f} % of {len(places)} points and layouts; at worst {worst.ratio:.2f}x slower.",
         f"Largest relative error of auto: {largest_error(entries):.1e}.",
         f"Losses ({len(losses)}):",
         *(f"  {place.ratio:.2f}x slower than {place.rival}: {place.name}" for place in losses),

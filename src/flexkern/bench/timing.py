@@ -53,12 +53,24 @@ def interleave(
     samples: dict[str, list[float]] = {name: [] if turns[name] else [first[name]] for name in runs}
     with garbage_collection_off():
         for turn in range(max(turns.values(), default=0)):
-            for name, run in runs.items():
+            for name in rotated(list(runs), turn):
+                run = runs[name]
                 if turn < turns[name]:
                     if first[name] < WARM_AGAIN and not is_behind(first[name], fastest):
                         run()
                     samples[name].append(time_runs(run, repeats[name]))
     return {name: summarise(samples[name], repeats[name]) for name in runs}
+
+
+def rotated(names: list[str], turn: int) -> list[str]:
+    """Another one begins each turn, and none always follows the same.
+
+    Example:
+        >>> rotated(["a", "b", "c"], 1)
+        ['b', 'c', 'a']
+    """
+    first = turn % max(len(names), 1)
+    return names[first:] + names[:first]
 
 
 def rounds_for(seconds: float, fastest: float, rounds: int = ROUNDS) -> int:

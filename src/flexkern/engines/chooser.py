@@ -63,7 +63,21 @@ def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | Non
             )
         chosen[name] = min(found, key=lambda plan: plan.seconds)
         estimates[name] = {plan.engine: plan.seconds for plan in found}
+    if engine == "auto":
+        chosen |= _shared_gradients(problem, costs, chosen)
     return Plan(problem, **chosen, estimates=estimates)
+
+
+def _shared_gradients(problem: ConvProblem, costs: CostModel, chosen: dict[str, PassPlan]) -> dict[str, PassPlan]:
+    """Both gradients by one plan where that is cheaper: they share the spectra of the output's gradient."""
+    names = PASSES[1:]
+    apart = sum(chosen[name].seconds for name in names)
+    for one in (chosen[name] for name in PASSES):
+        both = {name: dataclasses.replace(one, seconds=costs.seconds(problem, one, name)) for name in names}
+        together = sum(plan.seconds for plan in both.values()) - costs.shared_seconds(problem, one)
+        if together < apart:
+            chosen, apart = both, together
+    return {name: chosen[name] for name in names}
 
 
 def _best(problem: ConvProblem, costs: CostModel, name: str, engine: str) -> PassPlan | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .plan import PASSES, ConvProblem, PassPlan
-from .work import Work, direct_work, spectral_work
+from .work import Work, direct_work, output_work, spectral_work
 
 SIZES = {1: (3, 9, 31, 101, 301), 2: (3, 5, 7, 11, 17), 3: (3, 5, 9)}
 """Kernel sizes per number of axes at which direct convolution is measured; others cost as the nearest of them."""
@@ -52,7 +52,14 @@ class CostModel:
             work = direct_work(problem)
             rate = self.constants[direct_family(problem, plan, name)]
             return work.flops * rate + work.bytes * self.constants["direct/bytes"] + self.constants["direct/calls"]
-        family, work = spectral_family(problem, plan), spectral_work(problem, plan, name)
+        return self._spectral(problem, plan, spectral_work(problem, plan, name))
+
+    def shared_seconds(self, problem: ConvProblem, plan: PassPlan) -> float:
+        """What both gradients save when they follow one plan: a transform of the output's gradient."""
+        return 0.0 if plan.engine == "direct" else self._spectral(problem, plan, output_work(problem, plan))
+
+    def _spectral(self, problem: ConvProblem, plan: PassPlan, work: Work) -> float:
+        family = spectral_family(problem, plan)
         return sum(getattr(work, amount) * self.constants[f"{family}/{amount}"] for amount in AMOUNTS)
 
 

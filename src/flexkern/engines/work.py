@@ -48,7 +48,7 @@ def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
     part = block_problem(problem, plan.block) if plan.block else problem
     signal, kernel, output = (tuple(len(p) for p in positions) for positions in part.geometry)
     inputs = _transform(plan, signal, part.batch * part.in_channels, part)
-    outputs = _transform(plan, output, part.batch * part.out_channels, part)
+    outputs = output_work(problem, plan)
     kernels = _kernel_transform(plan, kernel, part)
     product = _product(frequencies(plan), part)
     chunks = -(-problem.batch // plan.chunk) if plan.chunk else 1
@@ -58,6 +58,12 @@ def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
         ins, outs = part.batch * _size(signal, part.in_channels), part.batch * _size(output, part.out_channels)
         total += _copies(name, ins, outs, len(signal))
     return total
+
+
+def output_work(problem: ConvProblem, plan: PassPlan) -> Work:
+    """Work of the transform of outputs, or of their gradient."""
+    part = block_problem(problem, plan.block) if plan.block else problem
+    return _transform(plan, tuple(len(p) for p in part.geometry.output), part.batch * part.out_channels, part)
 
 
 def _copies(name: str, inputs: int, outputs: int, axes: int) -> Work:
