@@ -91,12 +91,22 @@ def test_summary_counts_losses_beside_wins():
     entries[0]["results"]["julius"] = {"failed": "wrong result"}
     assert [place.ratio for place in standings(entries)] == [2.0, 1.0]
     text = "\n".join(summary_lines(entries))
-    assert "at 50.0 % of 2 points; at worst 2.00x slower" in text
+    assert "at 50.0 % of 2 points and layouts; at worst 2.00x slower" in text
     assert "2.00x slower than torch: bad" in text
     assert "torch: faster at 1 of 2 points, 1.75x (median)" in text
     assert "good: julius: wrong result" in text
     assert "fft: faster" not in text
     assert summary_lines([entry("alone", auto=1.0)]) == ["no point has both `auto` and another contestant."]
+
+
+def test_each_layout_is_compared_by_itself():
+    last = {"auto-channels-last": 0.4, "torch-channels-last": 0.5}
+    places = standings([entry("images", auto=1.0, torch=2.0, **last)])
+    assert [(place.name, place.rival) for place in places] == [
+        ("images", "torch"),
+        ("images channels last", "torch-channels-last"),
+    ]
+    assert all(place.ratio == 1 for place in places)
 
 
 def test_slope():

@@ -15,8 +15,8 @@ from .weight import FactoredWeight
 if TYPE_CHECKING:
     from .spectral import SpectralConv
 
-KERNEL_BYTES = 2**20
-"""Kernels' spectra at a time: they stay in a core's own cache."""
+KERNEL_BYTES = 2**22
+"""Kernels' spectra at a time: about what the cores' own caches hold."""
 
 
 def factored_gradients(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from .blocks import NORMS, Head, LayerFactory, shortcut
+from .dropout import Dropout
 
 
 class ResidualBlock(nn.Module):
@@ -18,7 +19,7 @@ class ResidualBlock(nn.Module):
             conv(in_channels, out_channels),
             NORMS[dims](out_channels),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             conv(out_channels, out_channels),
             NORMS[dims](out_channels),
         )

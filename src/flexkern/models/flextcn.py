@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from .blocks import NORMS, Head, LayerFactory, shortcut
+from .dropout import Dropout
 
 
 class TemporalBlock(nn.Module):
@@ -17,11 +18,11 @@ class TemporalBlock(nn.Module):
             conv(in_channels, out_channels),
             NORMS[1](out_channels),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             conv(out_channels, out_channels),
             NORMS[1](out_channels),
             nn.ReLU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
         )
         self.shortcut = shortcut(in_channels, out_channels, 1)
 
