@@ -297,3 +297,27 @@ def test_a_copy_and_its_original_go_their_own_ways():
     assert_matches(evaluate(twin, x), first)
     assert_matches(evaluate(layer, x), anew(layer, x))
     assert_matches(evaluate(copy.copy(layer), x), anew(layer, x))
+
+
+def test_a_plain_attribute_counts():
+    """Not only parameters decide a kernel."""
+    layer = FlexConv1d(2, 3, 31, padding="same", generator=SIREN(hidden=8)).eval()
+    x = torch.randn(1, 2, 40)
+    with torch.no_grad():
+        before = layer(x)
+        layer.generator.omega = 2 * layer.generator.omega
+        after = layer(x)
+    assert not torch.equal(before, after)
+    assert_matches(after, copy.deepcopy(layer)(x).detach())
+
+
+def test_training_forgets_what_evaluation_kept():
+    from flexkern.layers import cache
+
+    layer = FlexConv1d(2, 3, 31, padding="same")
+    x = torch.randn(1, 2, 40)
+    with torch.no_grad():
+        layer(x)
+    assert layer in cache._entries
+    layer(x)
+    assert layer not in cache._entries

@@ -16,3 +16,4 @@ from .spectral import KernelSpectrum as KernelSpectrum
 from .weight import FactoredWeight as FactoredWeight
 from .weight import Weight as Weight
 from .weight import dense as dense
+from .weight import factors as factors

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..precision import autocast_off
 from . import direct, spectral
 from .plan import PassPlan, Plan
-from .weight import FactoredWeight, Weight
+from .weight import Weight, factors, from_factors
 
 
 def forward_pass(
@@ -32,20 +32,23 @@ class Convolution(torch.autograd.Function):
     """Convolution by plan; arguments plan, input, bias and the weight's one or two tensors."""
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, input: Tensor, bias: Tensor | None, *factors: Tensor) -> Tensor:
-        ctx.plan, ctx.biased = plan, bias is not None
-        ctx.save_for_backward(input, *factors)
-        return forward_pass(input, _weight(factors), plan, bias)
+    def forward(ctx: Any, plan: Plan, input: Tensor, bias: Tensor | None, *held: Tensor) -> Tensor:
+        ctx.plan = plan
+        ctx.save_for_backward(input, *held)
+        return forward_pass(input, from_factors(held), plan, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        input, *factors = ctx.saved_tensors
+        input, *held = ctx.saved_tensors
         plan: Plan = ctx.plan
         _, needs_input, needs_bias, *needs_factors = ctx.needs_input_grad
         of_bias = gradient.sum((0, *range(2, gradient.dim()))) if needs_bias else None
-        passes = _differentiable_passes if torch.is_grad_enabled() else backward_passes
+        if not needs_input and not any(needs_factors):
+            return None, None, of_bias, *(None for _ in held)
+        plainly = torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(gradient)
+        passes = _differentiable_passes if plainly else backward_passes
         with autocast_off(input):
-            of_input, of_factors = passes(input, _weight(factors), gradient, plan, (needs_input, any(needs_factors)))
+            of_input, of_factors = passes(input, from_factors(held), gradient, plan, (needs_input, any(needs_factors)))
         return None, of_input, of_bias, *of_factors
 
 
@@ -58,12 +61,11 @@ def backward_passes(
         _, of_factors = _gradients(input, weight, gradient, plan, (False, True))
     else:
         of_input, of_factors = _gradients(input, weight, gradient, plan, needs)
-    factors = weight if isinstance(weight, FactoredWeight) else (weight,)
+    parts = factors(weight)
+    found: tuple[Tensor | None, ...] = of_factors or (None,) * len(parts)
     return (
         None if of_input is None else of_input.to(input.dtype),
-        [None] * len(factors)
-        if of_factors is None
-        else [one.to(factor.dtype) for one, factor in zip(of_factors, factors, strict=True)],
+        [None if one is None else one.to(part.dtype) for one, part in zip(found, parts, strict=True)],
     )
 
 
@@ -79,18 +81,16 @@ def _differentiable_passes(
     input: Tensor, weight: Weight, gradient: Tensor, plan: Plan, needs: tuple[bool, bool]
 ) -> tuple[Tensor | None, list[Tensor | None]]:
     """The same as a graph, for gradients of gradients: the forward pass once more, differentiated by autograd."""
-    factors = weight if isinstance(weight, FactoredWeight) else (weight,)
-    wanted = [tensor for tensor in (input, *factors) if tensor.requires_grad]
-    output = forward_pass(input, weight, plan)
-    found = iter(torch.autograd.grad(output, wanted, gradient, create_graph=True))
-    of_input, *of_factors = (next(found) if tensor.requires_grad else None for tensor in (input, *factors))
+    tensors = (input, *factors(weight))
+    wanted = [tensor for tensor in tensors if tensor.requires_grad]
+    recorded = torch.is_grad_enabled()
+    with torch.enable_grad():
+        output = forward_pass(input, weight, plan.unchunked())
+    found = iter(torch.autograd.grad(output, wanted, gradient, create_graph=recorded))
+    of_input, *of_factors = (next(found) if tensor.requires_grad else None for tensor in tensors)
     return of_input, of_factors
 
 
 def _is_direct(plan: Plan, step: PassPlan) -> bool:
     """Torch also convolves an empty batch, of which there is nothing to transform."""
     return step.engine == "direct" or plan.problem.batch == 0
-
-
-def _weight(factors: tuple[Tensor, ...] | list[Tensor]) -> Weight:
-    return factors[0] if len(factors) == 1 else FactoredWeight(*factors)

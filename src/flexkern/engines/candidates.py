@@ -10,7 +10,7 @@ from .plan import ConvProblem, PassPlan
 from .work import frequencies
 
 ENGINES = ("direct", "fft", "dft", "overlap_save")
-SPECTRA_BYTES = {False: 2**24, True: 2**23}
+SPECTRA_BYTES = {False: 14e6, True: 8e6}
 """Spectra held at a time, dense and depthwise: larger ones fall out of the caches and are allocated anew every time;
 smaller ones make thin matrices, which pointwise products do not mind."""
 MATRIX_LENGTH = 512
@@ -61,9 +61,9 @@ def _blocked(problem: ConvProblem) -> Iterator[PassPlan]:
 
 
 def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
-    """Equal parts of the batch whose spectra are about as large as is good; a small rest would waste a turn."""
+    """Equal parts of the batch whose spectra are no larger than is good; a small rest would waste a turn."""
     blocks = math.prod(block_counts(problem, plan.block)) if plan.block else 1
     per_signal = 8 * blocks * frequencies(plan) * (problem.in_channels + problem.out_channels)
-    parts = max(round(problem.batch * per_signal / SPECTRA_BYTES[problem.depthwise]), 1)
+    parts = max(math.ceil(problem.batch * per_signal / SPECTRA_BYTES[problem.depthwise]), 1)
     chunk = max(-(-problem.batch // parts), 1)
     return dataclasses.replace(plan, chunk=chunk if chunk < problem.batch else 0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import operator
 from typing import Any
 
 import torch
@@ -19,18 +20,21 @@ TRACED_BATCH = 16
 def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
     """The plan for a convolution; ``engine`` forces one, "auto" takes for each pass the one with the lowest estimate.
 
+    Estimates are those of the CPU that ``flexkern tune`` measured; on an accelerator they are no more than a guess,
+    and ``engine`` decides better.
+
     Raises:
         ValueError: for an engine that does not exist, or a kernel that does not fit the padded signal.
 
     Example:
-        >>> plan_conv(ConvProblem(8, 64, 64, (32, 32), (33, 33), padding=((16, 16),) * 2, groups=64)).engine
+        >>> plan_conv(ConvProblem(64, 24, 24, (32, 32), (17, 17), padding=((8, 8),) * 2)).engine
         'dft'
     """
     if not compiling():
         return _cached_plan(problem, engine, load_costs())
-    p = problem
+    p, signal = problem, tuple(operator.index(n) for n in problem.signal)  # compiled code serves one size of signal
     return _traced_plan(
-        p.in_channels, p.out_channels, p.signal, p.kernel, p.stride, p.padding, p.dilation, p.groups, p.features, engine
+        p.in_channels, p.out_channels, signal, p.kernel, p.stride, p.padding, p.dilation, p.groups, p.features, engine
     )
 
 
@@ -63,8 +67,7 @@ def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | Non
             )
         chosen[name] = min(found, key=lambda plan: plan.seconds)
         estimates[name] = {plan.engine: plan.seconds for plan in found}
-    if engine == "auto":
-        chosen |= _shared_gradients(problem, costs, chosen)
+    chosen |= _shared_gradients(problem, costs, chosen)
     return Plan(problem, **chosen, estimates=estimates)
 
 
@@ -72,7 +75,7 @@ def _shared_gradients(problem: ConvProblem, costs: CostModel, chosen: dict[str, 
     """Both gradients by one plan where that is cheaper: they share the spectra of the output's gradient."""
     names = PASSES[1:]
     apart = sum(chosen[name].seconds for name in names)
-    for one in (chosen[name] for name in PASSES):
+    for one in [chosen[name] for name in PASSES]:
         both = {name: dataclasses.replace(one, seconds=costs.seconds(problem, one, name)) for name in names}
         together = sum(plan.seconds for plan in both.values()) - costs.shared_seconds(problem, one)
         if together < apart:

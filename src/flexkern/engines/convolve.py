@@ -11,11 +11,10 @@ from ..tracing import compiling, transforming
 from . import spectral
 from .autograd import Convolution, forward_pass
 from .chooser import plan_conv
-from .plan import ConvProblem, Padding, PassPlan, Plan
+from .opaque import traced_convolution
+from .plan import ConvProblem, Padding, Plan
 from .spectral import KernelSpectrum
-from .weight import FactoredWeight, Weight
-
-DIRECT = (PassPlan("direct"),) * 3
+from .weight import FactoredWeight, Weight, factors
 
 
 def convolve(
@@ -73,22 +72,32 @@ def run(
     ``prepared`` is what :func:`prepare` gave for the same weight and plan; it serves where no gradient is recorded.
     """
     bias = None if bias is None else bias.to(input.dtype)
-    factors = weight if isinstance(weight, FactoredWeight) else (weight,)
-    tensors = (input, *factors) if bias is None else (input, bias, *factors)
+    held = factors(weight)
+    tensors = (input, *held) if bias is None else (input, bias, *held)
     with autocast_off(input):
         if transforming():
             return forward_pass(input, weight, plan.unchunked(), bias)
-        # Compiled code is differentiated by the compiler; torch's own convolution by torch.
-        if compiling() or plan.passes == DIRECT or not _records(tensors):
+        if compiling() and not is_direct(plan):
+            return traced_convolution(input, held, bias, plan)
+        # Torch's own convolution is differentiated by torch, or by the compiler.
+        if is_direct(plan) or not _records(tensors):
             return forward_pass(input, weight, plan, bias, prepared)
-        return Convolution.apply(plan, input, bias, *factors)
+        return Convolution.apply(plan, input, bias, *held)
+
+
+def is_direct(plan: Plan) -> bool:
+    """Whether torch's own convolution does all three passes, in the layout given."""
+    # Compilers know the fields of a frozen plan, not its properties.
+    steps = (plan.forward, plan.input_gradient, plan.weight_gradient)
+    return all(step.engine == "direct" and not step.channels_last for step in steps)
 
 
 def prepare(weight: Weight, plan: Plan) -> KernelSpectrum | None:
     """What :func:`run` may reuse while the weight stays the same: its spectra, if the plan has any."""
     if plan.forward.engine == "direct":
         return None
-    return spectral.prepare(weight, plan.problem, plan.forward)
+    with autocast_off(factors(weight)[0]):
+        return spectral.prepare(weight, plan.problem, plan.forward)
 
 
 def spectrum_key(plan: Plan) -> Hashable:
@@ -100,7 +109,7 @@ def spectrum_key(plan: Plan) -> Hashable:
 def _check(input: Tensor, weight: Weight, groups: int) -> None:
     """Raise a ValueError where shapes or dtypes do not belong together."""
     shape, axes = tuple(weight.shape), len(weight.shape) - 2
-    held = weight.features.dtype if isinstance(weight, FactoredWeight) else weight.dtype
+    held = factors(weight)[-1].dtype
     if axes not in (1, 2, 3) or input.dim() != axes + 2:
         raise ValueError(
             "`input` and `weight` must have shapes (B, C, *S) and (O, I, *K) with one to three axes, "

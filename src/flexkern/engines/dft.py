@@ -7,7 +7,6 @@ they are rows left out. Each stage multiplies from the left, ``(P, J) @ (J, L)``
 front; after the last axis the spectrum lies frequency first, as the channel products want it.
 """
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..tracing import transforming
+from ..tracing import compiling, transforming
+from .kept import Kept
 
 Positions = tuple[range, ...]
 
@@ -91,7 +91,7 @@ class MatrixTransform:
 
     def frequency_weights(self, dtype: torch.dtype, device: torch.device) -> Tensor:  # shape: (F,)
         """How often each kept frequency counts in a sum over all of them, over the number of samples."""
-        counts = _multiplicity(self.lengths[-1] // self.fold) / math.prod(self.lengths)
+        counts = multiplicity(self.lengths[-1] // self.fold) / math.prod(self.lengths)
         others = math.prod(self.lengths[:-1]) * self.fold
         return counts.to(device, dtype).repeat_interleave(others)
 
@@ -114,9 +114,9 @@ def _unfold(samples: Tensor, fold: int, lead: torch.Size, positions: Positions) 
     return whole[..., : len(positions[-1])].contiguous()
 
 
-def _multiplicity(length: int) -> Tensor:
+def multiplicity(length: int) -> Tensor:
     """1 for frequencies 0 and n / 2, which stand for themselves; 2 for those whose mirror image is left out."""
-    counts = torch.full((length // 2 + 1,), 2.0, dtype=torch.float64)
+    counts = torch.full((length // 2 + 1,), 2.0, dtype=torch.float64, device="cpu")
     counts[0] = 1
     if length % 2 == 0:
         counts[-1] = 1
@@ -129,26 +129,47 @@ def _phases(frequencies: Tensor, positions: Tensor, length: int, sign: int) -> t
     return angle.cos(), angle.sin() * sign
 
 
-@functools.lru_cache(maxsize=256)
+_KEPT: Kept[Stages] = Kept(
+    lambda stages: [*stages.first, *(part for pair in stages.rest for part in pair)], limit=2**26
+)
+"""Matrices in use: a few per size of signal and kernel."""
+
+
 def make_stages(
     transform: MatrixTransform, positions: Positions, sign: int, dtype: torch.dtype, device: torch.device
 ) -> Stages:
     """The matrices from samples at ``positions`` to frequencies, or back (``sign`` 1, with the inverse's weights)."""
+    if compiling() or transforming():
+        return _build_stages(transform, positions, sign, dtype, device)
+    key = (transform, positions, sign, dtype, device)
+    return _KEPT.get(key, lambda: _build_stages(*key))
+
+
+def _build_stages(
+    transform: MatrixTransform, positions: Positions, sign: int, dtype: torch.dtype, device: torch.device
+) -> Stages:
     lengths, fold = transform.lengths, transform.fold
-    half, spots = lengths[-1] // fold, torch.tensor(positions[-1])
+    half, last = lengths[-1] // fold, positions[-1]
     if fold > 1:
         # Sample fold j1 + j2 at frequency k1 + (n / fold) k2: the first stage sums over j1, the second over j2.
-        step = positions[-1].step
-        k1 = torch.arange(half // 2 + 1)
-        first = _phases(k1, step * torch.arange(-(-len(spots) // fold)), half, sign)
-        k = k1[:, None] + half * torch.arange(fold)
-        rest = [_phases(k, positions[-1].start + step * torch.arange(fold), lengths[-1], sign)]
+        k1 = _count(half // 2 + 1)
+        first = _phases(k1, last.step * _count(-(-len(last) // fold)), half, sign)
+        k = k1[:, None] + half * _count(fold)
+        rest = [_phases(k, last.start + last.step * _count(fold), lengths[-1], sign)]
     else:
-        first = _phases(torch.arange(half // 2 + 1), spots, half, sign)
+        first = _phases(_count(half // 2 + 1), _places(last), half, sign)
         axes = list(zip(lengths[:-1], positions[:-1], strict=True))[::-1]
-        rest = [_phases(torch.arange(n)[None], torch.tensor(p), n, sign) for n, p in axes]
+        rest = [_phases(_count(n)[None], _places(p), n, sign) for n, p in axes]
     if sign > 0:
-        weights = _multiplicity(half)[:, None] / math.prod(lengths)
+        weights = multiplicity(half)[:, None] / math.prod(lengths)
         first = (first[0] * weights, first[1] * weights)
-    cast = [tuple(part.to(device, dtype) for part in pair) for pair in (first, *rest)]
-    return Stages(cast[0], tuple(cast[1:]))  # type: ignore[arg-type]
+    cast = [(cos.to(device, dtype), sin.to(device, dtype)) for cos, sin in (first, *rest)]
+    return Stages(cast[0], tuple(cast[1:]))
+
+
+def _count(number: int) -> Tensor:
+    return torch.arange(number, device="cpu")  # in double precision, which not every device has
+
+
+def _places(positions: range) -> Tensor:
+    return positions.start + positions.step * _count(len(positions))

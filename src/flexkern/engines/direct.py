@@ -17,7 +17,7 @@ def forward(input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan,
     Symmetric padding is left to torch; a difference is padded, or cut off, beforehand.
     """
     common, rest = _split_padding(problem)
-    kernel = dense(weight)
+    kernel = dense(weight).to(input.dtype)
     if any(rest):
         input = F.pad(input, rest)
     output = CONVOLUTIONS[len(problem.signal)](
@@ -31,7 +31,7 @@ def gradients(
 ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
     """Gradients of the input and of the weight (or its factors), those that are needed."""
     common, rest = _split_padding(problem)
-    kernel = dense(weight)
+    kernel = dense(weight).to(input.dtype)
     if any(rest):
         input = F.pad(input, rest)
     of_input, of_kernel, _ = torch.ops.aten.convolution_backward(
@@ -66,11 +66,15 @@ def _split_padding(problem: ConvProblem) -> tuple[tuple[int, ...], list[int]]:
 def _lay(values: Tensor, plan: PassPlan) -> Tensor:
     if not plan.channels_last:
         return values
-    return values.contiguous(memory_format=CHANNELS_LAST[values.dim() - 2])
+    return values.contiguous(memory_format=_last(values))
 
 
 def _lay_back(result: Tensor, like: Tensor, plan: PassPlan) -> Tensor:
     """A caller sees the layout it gave, whatever the plan preferred inside."""
-    if not plan.channels_last or like.is_contiguous(memory_format=CHANNELS_LAST[like.dim() - 2]):
+    if not plan.channels_last or (not like.is_contiguous() and like.is_contiguous(memory_format=_last(like))):
         return result
     return result.contiguous()
+
+
+def _last(values: Tensor) -> torch.memory_format:
+    return CHANNELS_LAST[values.dim() - 2]

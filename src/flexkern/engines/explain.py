@@ -20,6 +20,8 @@ def explain(plan: Plan) -> str:
         if len(estimates) > 1:
             ranked = sorted(estimates.items(), key=lambda item: item[1])
             lines.append("  expected: " + ", ".join(f"{engine} {milliseconds(cost)}" for engine, cost in ranked) + ".")
+    if plan.input_gradient == plan.weight_gradient and plan.input_gradient.engine != "direct":
+        lines.append("Both gradients follow one plan and share the transform of the output's gradient.")
     return "\n".join(lines)
 
 

@@ -55,19 +55,20 @@ class FactorSums:
     def __init__(self, conv: "SpectralConv", weight: FactoredWeight, features: Split) -> None:
         self.conv, self.weight, self.features = conv, weight, features
         self.matrix = weight.readout.to(features.real.dtype).flatten(0, 1)  # (G O I, M)
+        counts = conv.transform.frequency_weights(self.matrix.dtype, self.matrix.device)
+        self.weighted = Split(*(part * counts[:, None] for part in features))
         self.of_features = Split(*(torch.zeros_like(part) for part in features))
         self.of_readout = torch.zeros_like(self.matrix)
 
     def add(self, x: Split, y: Split) -> None:
         """Adds what some signals and gradients of their outputs contribute."""
-        counts = self.conv.transform.frequency_weights(self.matrix.dtype, self.matrix.device)[:, None]
         for at in _frequency_blocks(self.features, self.weight):
             kernels = self.conv.products.weight_gradient(_take(x, at), _take(y, at))
-            for part, feature, total in zip(kernels, self.features, self.of_features, strict=True):
+            for part, feature, total in zip(kernels, self.weighted, self.of_features, strict=True):
                 flat = part.flatten(1)  # (F, G O I)
                 total[at].addmm_(flat, self.matrix)
                 # Parseval: the sum over samples is a sum over frequencies.
-                self.of_readout.addmm_(flat.t(), feature[at] * counts[at])
+                self.of_readout.addmm_(flat.t(), feature[at])
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Of readout and features."""

@@ -1,12 +1,13 @@
 """The discrete Fourier transform by torch's FFT library: for long axes."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .dft import Positions, Split
+from .dft import Positions, Split, multiplicity
 from .plan import last_axes
 
 
@@ -65,9 +66,6 @@ class SplitLibraryTransform(LibraryTransform):
 
     def frequency_weights(self, dtype: torch.dtype, device: torch.device) -> Tensor:  # shape: (F,)
         """How often each kept frequency counts in a sum over all of them, over the number of samples."""
-        counts = torch.full((self.lengths[-1] // 2 + 1,), 2.0, dtype=dtype, device=device)
-        counts[0] = 1
-        if self.lengths[-1] % 2 == 0:
-            counts[-1] = 1
-        others = torch.Size(self.lengths[:-1]).numel()
-        return (counts / (others * self.lengths[-1])).repeat(others)
+        others = math.prod(self.lengths[:-1])
+        counts = multiplicity(self.lengths[-1]) / (others * self.lengths[-1])
+        return counts.to(device, dtype).repeat(others)

@@ -61,12 +61,13 @@ def load_costs() -> CostModel:
 
 @functools.cache
 def _load(threads: int) -> CostModel:
-    path = cache_path()
+    path: object = "the cache of constants"
     try:
+        path = cache_path()
         return _read(path)
     except FileNotFoundError:
         return CostModel.shipped()
-    except (OSError, ValueError, TypeError, KeyError, RecursionError, AttributeError, OverflowError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, OverflowError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
         warnings.warn(
             f"{path} is not used ({why}); engines are chosen by the shipped constants. "

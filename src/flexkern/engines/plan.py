@@ -54,6 +54,10 @@ class ConvProblem:
             given = getattr(self, name)
             if len(given) != axes:
                 raise ValueError(f"`{name}` must have {axes} values, one per axis, got {given}.")
+            if name == "padding" and any(
+                left <= -n or right < -n for (left, right), n in zip(given, self.signal, strict=True)
+            ):
+                raise ValueError(f"`padding` must leave something of the signal, got {given} for {self.signal}.")
             if name != "padding" and min(given) < 1:
                 raise ValueError(f"`{name}` must be positive, got {given}.")
         if len(self.kernel) != axes or min(self.kernel) < 1:
@@ -83,7 +87,7 @@ class ConvProblem:
 
     @property
     def used(self) -> tuple[slice, ...]:
-        """The part of the signal that any output reads (at least one sample)."""
+        """The part of the signal that any output reads; one sample where that is none."""
         axes = zip(self.signal, self.padding, self.extent, self.stride, self.output_size, strict=True)
         parts = []
         for n, (left, _), extent, stride, out in axes:
@@ -125,7 +129,7 @@ class PassPlan:
         fold: the second factor of a folded matrix transform, 1 if there is none.
         block: outputs per block and axis; empty when the signal stays whole.
         matrices: whether the transforms are matrix products.
-        chunk: signals (or blocks) that are transformed together, so that their spectra stay in fast memory.
+        chunk: signals of the batch that are transformed together, so that their spectra stay in fast memory; 0: all.
         channels_last: whether direct convolution runs in that memory layout.
         seconds: what it is expected to take.
     """

@@ -16,7 +16,7 @@ from .factored import factored_gradients
 from .fft import LibraryTransform, SplitLibraryTransform
 from .plan import ConvProblem, PassPlan, last_axes
 from .products import Dense, PointwiseComplex, PointwiseSplit
-from .weight import FactoredWeight, Weight, dense, gradients_of_factors
+from .weight import FactoredWeight, Weight, dense, factors, gradients_of_factors
 
 Spectrum = Split | Tensor
 
@@ -26,6 +26,10 @@ class KernelSpectrum:
     """The kernels' spectra."""
 
     kernels: Spectrum  # (F, G, O, I); depthwise (F, C) or (C, *F)
+
+    @property
+    def nbytes(self) -> int:
+        return sum(part.nbytes for part in (self.kernels if isinstance(self.kernels, Split) else (self.kernels,)))
 
 
 class SpectralConv:
@@ -187,7 +191,7 @@ def _check_finite(weight: Weight) -> None:
     """
     if compiling() or transforming():
         return
-    for part in weight if isinstance(weight, FactoredWeight) else (weight,):
+    for part in factors(weight):
         if part.device.type == "cpu" and not part.detach().sum().isfinite() and not part.isfinite().all():
             raise ValueError(f"`weight` must be finite, got {int((~part.isfinite()).sum())} infinite or NaN values.")
 

@@ -1,5 +1,6 @@
 """A sampled kernel that is still a product of two factors."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -10,6 +11,11 @@ class FactoredWeight(NamedTuple):
 
     Few features serve all out x in kernels, so an engine that works on the factors (M transforms instead of
     out x in) may be much cheaper than one that needs the product.
+
+    Example:
+        >>> import torch
+        >>> FactoredWeight(torch.ones(8, 3, 2), torch.ones(2, 5, 5)).dense().shape
+        torch.Size([8, 3, 5, 5])
     """
 
     readout: Tensor  # (out, in / groups, M)
@@ -26,6 +32,16 @@ class FactoredWeight(NamedTuple):
 
 
 Weight = Tensor | FactoredWeight
+
+
+def factors(weight: Weight) -> tuple[Tensor, ...]:
+    """The tensors that make up a weight: readout and features, or the weight itself."""
+    return tuple(weight) if isinstance(weight, FactoredWeight) else (weight,)
+
+
+def from_factors(held: Sequence[Tensor]) -> Weight:
+    """The inverse of :func:`factors`."""
+    return held[0] if len(held) == 1 else FactoredWeight(*held)
 
 
 def gradients_of_factors(gradient: Tensor, weight: FactoredWeight) -> tuple[Tensor, Tensor]:

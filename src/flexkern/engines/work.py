@@ -1,6 +1,5 @@
 """How much work a pass is: operations, bytes, matrices and calls, counted from integers."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
 
@@ -31,10 +30,14 @@ class Work:
     calls: float = 0.0
 
     def __add__(self, other: "Work") -> "Work":
-        return Work(*(a + b for a, b in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
-
-    def __mul__(self, times: float) -> "Work":
-        return Work(*(times * amount for amount in dataclasses.astuple(self)))
+        return Work(
+            self.flops + other.flops,
+            self.bytes + other.bytes,
+            self.copied + other.copied,
+            self.matrices + other.matrices,
+            self.butterflies + other.butterflies,
+            self.calls + other.calls,
+        )
 
 
 def frequencies(plan: PassPlan) -> int:

@@ -24,7 +24,7 @@ class ContinuousConv(nn.Module):
         generator: name or factory of the kernel network.
         window: decides the size; None uses the whole grid.
         bias: whether an output bias, 0 at the start, is learned.
-        engine: "auto", "direct" or "fft".
+        engine: "auto", "direct", "fft", "dft" or "overlap_save".
     """
 
     dims: ClassVar[int]
@@ -151,7 +151,7 @@ class ContinuousConv(nn.Module):
         """Signal and weight in one dtype: autocast's if it is on, else they must agree, as in torch."""
         dtype = autocast_dtype(signal)
         if dtype is not None:
-            return signal.to(dtype), dense(weight).to(dtype)
+            return signal.to(dtype), weight  # engines sample and transform in float32 at least, whatever the signal is
         held = self.generator.readout_weight.dtype
         if signal.dtype != held:
             raise ValueError(

@@ -1,7 +1,8 @@
 """What evaluation may use again: sampled weights and their spectra, until a parameter changes.
 
 The cache lies beside the layers, not in them: copies, pickles and state dicts know nothing of it, and an entry goes
-with its layer.
+with its layer, or when the layer is trained. On a CPU parameters are compared by value. On an accelerator, where
+looking would mean waiting, an edit through ``parameter.data`` is noticed with the next step of any optimiser only.
 """
 
 import threading
@@ -12,11 +13,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..engines import KernelSpectrum, Plan, Weight, prepare, spectrum_key
+from ..engines import KernelSpectrum, Plan, Weight, factors, prepare, spectrum_key
 from ..tracing import compiling, transforming
+from .sizing import steps_taken
 
 SPECTRA_KEPT = 2
 """Signal sizes per layer whose spectra are kept at a time."""
+LARGEST_SPECTRUM = 2**26
+"""Bytes beyond which a spectrum is made anew every time."""
 
 
 @dataclass
@@ -38,13 +42,17 @@ def reuse(layer: nn.Module, bounds: Hashable, sample: Callable[[], Weight]) -> E
 
     Nothing is kept while gradients are recorded or code is compiled, and for tensors whose changes cannot be seen.
     """
-    if compiling() or (torch.is_grad_enabled() and any(parameter.requires_grad for parameter in layer.parameters())):
+    if compiling():
+        return None
+    if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in layer.parameters()):
+        with _lock:
+            _entries.pop(layer, None)  # training goes on: what evaluation kept is old with the next step
         return None
     tensors = [*layer.parameters(), *layer.buffers()]
     if transforming() or not all(_observable(tensor) for tensor in tensors):
         return None
-    # Parametrizations replace modules, not values; inference tensors must not meet autograd.
-    structure = (bounds, torch.is_inference_mode_enabled(), tuple((id(m), type(m)) for m in layer.modules()))
+    # Inference tensors must not meet autograd; fused optimisers raise no version, so every step counts as a change.
+    structure = (bounds, torch.is_inference_mode_enabled(), steps_taken(), *map(_settings, layer.modules()))
     with _lock:
         entry = _entries.get(layer)
     if entry is not None and entry.structure == structure and _unchanged(entry.state, tensors):
@@ -57,18 +65,24 @@ def reuse(layer: nn.Module, bounds: Hashable, sample: Callable[[], Weight]) -> E
 
 def reuse_spectrum(entry: Entry, weight: Weight, plan: Plan) -> KernelSpectrum | None:
     """The spectrum of the entry's weight, in the dtype given; the oldest is forgotten when there are too many."""
-    key = (spectrum_key(plan), weight[0].dtype)
+    key = (spectrum_key(plan), factors(weight)[0].dtype)
     with _lock:
         found = entry.spectra.get(key)
     if found is not None:
         return found
     made = prepare(weight, plan)
-    if made is not None:
+    if made is not None and made.nbytes <= LARGEST_SPECTRUM:
         with _lock:
             while len(entry.spectra) >= SPECTRA_KEPT:
                 entry.spectra.pop(next(iter(entry.spectra)))
             entry.spectra[key] = made
     return made
+
+
+def _settings(module: nn.Module) -> Hashable:
+    """What else decides a module's values: its kind (parametrizations change it) and plain attributes."""
+    plain = [(k, v) for k, v in vars(module).items() if isinstance(v, bool | int | float | str)]
+    return id(module), type(module), tuple(plain)
 
 
 def _observable(tensor: Tensor) -> bool:

@@ -25,7 +25,8 @@ class CKConv(ContinuousConv):
         kernel_size: samples per axis; may exceed the signal if ``padding`` allows it.
         generator: name or factory of the kernel network, e.g. "magnet" or ``MAGNet(hidden=64)``.
         causal: pad on the old side only, so that output ``t`` sees no input after ``t`` (one axis only).
-        engine: "auto" takes the engine that is estimated to be faster; "direct" and "fft" force one.
+        engine: "auto" takes for each pass the engine with the lowest estimate; "direct", "fft", "dft" and
+            "overlap_save" force one.
 
     Shape: (batch, in_channels, *signal) or (in_channels, *signal), as ``torch.nn.ConvNd``.
 

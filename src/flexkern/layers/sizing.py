@@ -25,6 +25,11 @@ def _count_step(*_: Any) -> None:
 register_optimizer_step_post_hook(_count_step)
 
 
+def steps_taken() -> int:
+    """Optimiser steps of the process so far."""
+    return _step
+
+
 def _version(tensor: Tensor) -> tuple[Any, ...]:
     """What differs once a tensor has changed: identity, version and, on the CPU, where reading is free, the values."""
     version = 0 if tensor.is_inference() else tensor._version

@@ -1,0 +1,170 @@
+"""Places where an engine is used in an unusual way: chunks under double backward, modes, layouts, planning."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from flexkern import FlexConv2d
+from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, Plan, convolve, plan_conv, run
+from flexkern.engines.chooser import make_plan
+from flexkern.engines.costs import CostModel
+from flexkern.engines.dft import _KEPT, MatrixTransform
+from flexkern.engines.kept import Kept
+from tolerances import assert_matches
+
+EACH = pytest.mark.parametrize("engine", ENGINES)
+DOUBLE = {"dtype": torch.float64, "requires_grad": True}
+
+
+@EACH
+def test_gradients_of_gradients_of_a_chunked_plan(engine):
+    problem = ConvProblem(3, 2, 2, (6, 5), (3, 3), padding=((1, 1),) * 2)
+    steps = [dataclasses.replace(step, chunk=1) for step in plan_conv(problem, engine).passes]
+    plan = Plan(problem, *steps)
+    arguments = torch.randn(3, 2, 6, 5, **DOUBLE), torch.randn(2, 2, 3, 3, **DOUBLE)
+    assert torch.autograd.gradgradcheck(lambda x, w: run(x, w, plan), arguments, fast_mode=True)
+
+
+@EACH
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_only_the_bias_needs_a_gradient(engine, create_graph):
+    x, w, bias = torch.randn(2, 3, 9), torch.randn(4, 3, 5), torch.randn(4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(convolve(x, w, bias, engine=engine).sum(), bias, create_graph=create_graph)
+    assert_matches(gradient.detach(), torch.full((4,), 10.0))
+
+
+@EACH
+def test_jacobian_by_batched_gradients(engine):
+    x, w = torch.randn(1, 2, 7, **DOUBLE), torch.randn(2, 2, 3, **DOUBLE)
+    found, slowly = (
+        torch.autograd.functional.jacobian(lambda x, w: convolve(x, w, engine=engine), (x, w), vectorize=vectorize)
+        for vectorize in (True, False)
+    )
+    for one, other in zip(found, slowly, strict=True):
+        assert_matches(one, other)
+
+
+@EACH
+def test_evaluation_under_autocast(engine):
+    layer = FlexConv2d(4, 6, 15, padding="same", engine=engine, init_size=9).eval()
+    x = torch.randn(2, 4, 16, 16)
+    with torch.no_grad():
+        exact = layer(x)
+        for _ in range(2):
+            with torch.autocast("cpu", torch.bfloat16):
+                y = layer(x)
+            assert y.dtype is torch.bfloat16
+            assert_matches(y, exact, 3e-2)
+
+
+@EACH
+def test_differentiation_after_inference_mode(engine):
+    """Matrices of a transform that inference mode met first."""
+    x, w = torch.randn(1, 2, 23, **DOUBLE), torch.randn(2, 2, 11, **DOUBLE)
+    with torch.inference_mode():
+        convolve(x, w, engine=engine)
+    y = convolve(x, w, engine=engine)
+    (gradient,) = torch.autograd.grad(y.square().sum(), w, create_graph=True)
+    gradient.sum().backward()
+    assert x.grad.isfinite().all()
+
+
+@EACH
+def test_one_input_channel_keeps_the_layout(engine):
+    """Its tensor is contiguous in both layouts; the output must be what torch's is, whatever the plan."""
+    for layer in (FlexConv2d(1, 24, 9, padding="same", engine=engine, init_size=9),):
+        y = layer(torch.randn(8, 1, 20, 20))
+        assert y.is_contiguous()
+
+
+def test_default_device_does_not_matter():
+    convolve(torch.randn(1, 1, 37), torch.randn(1, 1, 19), engine="dft")
+    with torch.device("meta"):
+        x, w = torch.randn(1, 1, 41, device="cpu"), torch.randn(1, 1, 19, device="cpu")
+        assert convolve(x, w, engine="dft").device.type == "cpu"
+
+
+@EACH
+def test_a_frozen_layer_compiles_in_one_graph(engine):
+    torch.compiler.reset()
+    layer = FlexConv2d(2, 3, 9, padding="same", engine=engine, init_size=5)
+    from flexkern import freeze_sizes
+
+    freeze_sizes(layer)
+    x = torch.randn(2, 2, 12, 12)
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    assert_matches(compiled(x), layer(x))
+    compiled(x).sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.generator.parameters())
+
+
+@EACH
+def test_the_first_call_of_compiled_code_is_right(engine):
+    """Depthwise: complex products once lost their conjugate there."""
+    from flexkern import FlexConv3d, freeze_sizes
+
+    torch.compiler.reset()
+    layer = freeze_sizes(FlexConv3d(2, 2, 5, padding="same", groups=2, dtype=torch.float64, engine=engine))
+    x = torch.randn(2, 2, 6, 5, 7, dtype=torch.float64)
+    assert_matches(torch.compile(layer, fullgraph=True, backend="aot_eager")(x), layer(x))
+
+
+@EACH
+def test_export_leaves_nothing_behind(engine):
+    """What a tracer made must not be met by the next eager call."""
+    from flexkern import freeze_sizes
+
+    layer = FlexConv2d(2, 3, 9, padding="same", engine=engine, init_size=7).eval()
+    freeze_sizes(layer)
+    x = torch.randn(1, 2, 13, 13)
+    assert_matches(torch.export.export(layer, (x,)).module()(x), layer(x))
+    assert_matches(layer(x), layer(x.clone()))
+
+
+def test_matrices_are_kept_within_bounds():
+    kept = Kept(lambda made: [made], limit=1000)
+    first = kept.get("first", lambda: torch.ones(50))
+    assert kept.get("first", lambda: torch.zeros(50)) is first
+    for number in range(10):
+        kept.get(number, lambda: torch.ones(50))
+    assert kept.get("first", lambda: torch.zeros(50)) is not first  # 200 bytes each: five are kept
+    assert kept.get("large", lambda: torch.ones(100)) is not kept.get("large", lambda: torch.ones(100))
+    x = torch.randn(3, 30)
+    for length in range(30, 400):
+        MatrixTransform((length,)).analyse(x, (range(30),))
+    assert sum(map(_KEPT._bytes, _KEPT._entries.values())) <= 2**26
+
+
+def test_both_gradients_try_every_pass_s_plan():
+    """The cheapest shared plan is found even where the forward pass's is cheaper than two separate ones."""
+    problem = ConvProblem(8, 16, 16, (4096,), (301,), padding=((150, 150),))
+    costs = CostModel.shipped()
+    plan = make_plan(problem, costs=costs)
+    each = [
+        sum(costs.seconds(problem, step, name) for name in ("input_gradient", "weight_gradient"))
+        - costs.shared_seconds(problem, step)
+        for step in plan.passes
+    ]
+    chosen = sum(step.seconds for step in plan.passes[1:])
+    if plan.input_gradient == plan.weight_gradient:
+        chosen -= costs.shared_seconds(problem, plan.input_gradient)
+    assert chosen <= min(each) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("padding", [((-15, 15),), ((9, -5),), ((-5, 9),)])
+def test_padding_that_cuts_everything_off_is_refused(padding):
+    with pytest.raises(ValueError, match="`padding` must leave something of the signal"):
+        convolve(torch.ones(1, 1, 4), torch.ones(1, 1, 2), padding=padding)
+
+
+def test_factors_may_be_of_a_finer_dtype_than_the_signal():
+    """As under autocast: the weight is not rounded before its transform."""
+    problem = ConvProblem(2, 3, 4, (17,), (9,), padding=((4, 4),), features=2)
+    x = torch.randn(2, 3, 17).bfloat16()
+    weight = FactoredWeight(torch.randn(4, 3, 2), torch.randn(2, 9))
+    for engine in ENGINES:
+        y = run(x, weight, plan_conv(problem, engine))
+        assert y.dtype is torch.bfloat16
+        exact = run(x.float(), weight, plan_conv(problem, "direct"))
+        assert_matches(y, exact, 3e-2)
