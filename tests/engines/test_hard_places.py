@@ -7,10 +7,14 @@ import torch
 
 from flexkern import FlexConv2d
 from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, Plan, convolve, plan_conv, run
+from flexkern.engines.blocks import block_problem
 from flexkern.engines.chooser import make_plan
 from flexkern.engines.costs import CostModel
 from flexkern.engines.dft import _KEPT, MatrixTransform
 from flexkern.engines.kept import Kept
+from flexkern.engines.lengths import fast_length
+from flexkern.engines.plan import PassPlan
+from flexkern.engines.weight import from_factors
 from tolerances import assert_matches
 
 EACH = pytest.mark.parametrize("engine", ENGINES)
@@ -168,3 +172,48 @@ def test_factors_may_be_of_a_finer_dtype_than_the_signal():
         assert y.dtype is torch.bfloat16
         exact = run(x.float(), weight, plan_conv(problem, "direct"))
         assert_matches(y, exact, 3e-2)
+
+
+PIECES = {
+    "causal": ConvProblem(2, 3, 4, (61,), (9,), padding=((8, 0),)),
+    "strided_dilated": ConvProblem(1, 2, 2, (83,), (5,), stride=(3,), padding=((4, 7),), dilation=(2,)),
+    "more_padding_than_signal": ConvProblem(1, 2, 2, (11,), (5,), padding=((30, 25),)),
+    "negative": ConvProblem(1, 2, 3, (70,), (7,), padding=((-9, -6),)),
+    "images": ConvProblem(2, 2, 3, (40, 23), (5, 7), padding=((2, 2), (3, 3))),
+    "depthwise": ConvProblem(1, 3, 3, (40, 23), (5, 7), padding=((4, 1), (0, 3)), groups=3),
+    "grouped": ConvProblem(1, 4, 6, (50,), (6,), padding=((2, 3),), groups=2),
+}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("factored", [False, True])
+@pytest.mark.parametrize("name", PIECES)
+def test_pieces_of_a_signal_change_nothing(name, factored, rows):
+    problem = PIECES[name]
+    block = (7, 8)[: len(problem.signal)]
+    steps = []
+    for matrices in (True, False):
+        lengths = block_problem(problem, block).minimum_lengths
+        lengths = lengths if matrices else tuple(map(fast_length, lengths))
+        steps.append(PassPlan("overlap_save", lengths, block=block, matrices=matrices, rows=rows))
+    x = torch.randn(problem.batch, problem.in_channels, *problem.signal, **DOUBLE)
+    per_group = problem.in_channels // problem.groups
+    held = [torch.randn(problem.out_channels, per_group, *problem.kernel, **DOUBLE)]
+    if factored:
+        held = [torch.randn(problem.out_channels, per_group, 2, **DOUBLE), torch.randn(2, *problem.kernel, **DOUBLE)]
+
+    def values(plan):
+        y = run(x, from_factors(held), plan)
+        return [y, *torch.autograd.grad(y, (x, *held), torch.cos(torch.arange(y.numel()).view(y.shape)).double())]
+
+    exact = values(plan_conv(problem, "direct"))
+    for step in steps:
+        for one, other in zip(values(Plan(problem, step, step, step)), exact, strict=True):
+            assert_matches(one, other)
+
+
+def test_a_long_signal_goes_by_pieces():
+    problem = ConvProblem(1, 30, 30, (160_000,), (1301,), padding=((1300, 0),))
+    step = plan_conv(problem, "overlap_save").forward
+    assert step.rows > 0
+    assert "blocks of the first axis at a time" in plan_conv(problem, "overlap_save").explain()

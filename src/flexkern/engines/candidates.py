@@ -62,8 +62,13 @@ def _blocked(problem: ConvProblem) -> Iterator[PassPlan]:
 
 def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
     """Equal parts of the batch whose spectra are no larger than is good; a small rest would waste a turn."""
-    blocks = math.prod(block_counts(problem, plan.block)) if plan.block else 1
-    per_signal = 8 * blocks * frequencies(plan) * (problem.in_channels + problem.out_channels)
-    parts = max(math.ceil(problem.batch * per_signal / SPECTRA_BYTES[problem.depthwise]), 1)
+    counts = block_counts(problem, plan.block) if plan.block else (1,)
+    limit = SPECTRA_BYTES[problem.depthwise]
+    per_signal = 8 * math.prod(counts) * frequencies(plan) * (problem.in_channels + problem.out_channels)
+    parts = max(math.ceil(problem.batch * per_signal / limit), 1)
     chunk = max(-(-problem.batch // parts), 1)
-    return dataclasses.replace(plan, chunk=chunk if chunk < problem.batch else 0)
+    # A signal that is too large by itself goes by rows of its blocks.
+    rows = -(-counts[0] // math.ceil(per_signal / limit)) if chunk == 1 else 0
+    return dataclasses.replace(
+        plan, chunk=chunk if chunk < problem.batch else 0, rows=rows if 0 < rows < counts[0] else 0
+    )

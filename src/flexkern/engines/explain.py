@@ -37,6 +37,8 @@ def describe(step: PassPlan) -> str:
         text += f", blocks of {by(step.block)} outputs"
     if step.chunk:
         text += f", {step.chunk} signals at a time"
+    if step.rows:
+        text += f", {step.rows} blocks of the first axis at a time"
     return text
 
 

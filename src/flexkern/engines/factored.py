@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .dft import Split
+from .pieces import Piece
 from .weight import FactoredWeight
 
 if TYPE_CHECKING:
@@ -22,20 +23,21 @@ KERNEL_BYTES = 2**22
 def factored_gradients(
     conv: "SpectralConv",
     tensors: tuple[Tensor, FactoredWeight, Tensor],
-    chunks: list[slice],
+    turns: list[tuple[slice, Piece]],
     needs: tuple[bool, bool],
 ) -> tuple[Tensor | None, tuple[Tensor, Tensor] | None]:
     """Gradients of the input and of (readout, features), for input, weight and gradient of the output."""
     input, weight, gradient = tensors
-    inputs = torch.empty_like(input, memory_format=torch.contiguous_format) if needs[0] else None
+    inputs = conv.empty_gradient(input) if needs[0] else None
     features = conv.features(weight)
     sums = FactorSums(conv, weight, features)
-    for at in chunks:
-        y = cast(Split, conv.output_gradient(gradient[at]))
+    for at, piece in turns:
+        part = conv.of(piece.problem)
+        y = cast(Split, part.output_gradient(gradient[at][piece.output]))
         if inputs is not None:
-            _input_gradient(conv, y, features, weight, inputs[at])
+            _input_gradient(part, y, features, weight, inputs[at][piece.input])
         if needs[1]:
-            sums.add(cast(Split, conv.signal(input[at])), y)
+            sums.add(cast(Split, part.signal(input[at][piece.input])), y)
     return inputs, sums.gradients() if needs[1] else None
 
 

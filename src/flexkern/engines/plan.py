@@ -130,6 +130,7 @@ class PassPlan:
         block: outputs per block and axis; empty when the signal stays whole.
         matrices: whether the transforms are matrix products.
         chunk: signals of the batch that are transformed together, so that their spectra stay in fast memory; 0: all.
+        rows: blocks along the first axis that are transformed together; 0: all.
         channels_last: whether direct convolution runs in that memory layout.
         seconds: what it is expected to take.
     """
@@ -140,6 +141,7 @@ class PassPlan:
     block: tuple[int, ...] = ()
     matrices: bool = False
     chunk: int = 0
+    rows: int = 0
     channels_last: bool = False
     seconds: float = field(default=0.0, compare=False)
 
@@ -166,7 +168,7 @@ class Plan:
 
     def unchunked(self) -> "Plan":
         """The same for all signals at a time, as traced code needs it."""
-        forward, input_gradient, weight_gradient = (dataclasses.replace(step, chunk=0) for step in self.passes)
+        forward, input_gradient, weight_gradient = (dataclasses.replace(step, chunk=0, rows=0) for step in self.passes)
         return Plan(self.problem, forward, input_gradient, weight_gradient, self.estimates)
 
     def explain(self) -> str:

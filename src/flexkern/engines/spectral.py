@@ -3,6 +3,7 @@
 Legend: ``B`` batch, ``G`` groups, ``I`` and ``O`` channels per group, ``M`` features, ``F`` frequencies.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -14,6 +15,7 @@ from .blocks import block_problem, cut_output, cut_signal, join_output, join_sig
 from .dft import MatrixTransform, Split
 from .factored import factored_gradients
 from .fft import LibraryTransform, SplitLibraryTransform
+from .pieces import cut_pieces
 from .plan import ConvProblem, PassPlan, last_axes
 from .products import Dense, PointwiseComplex, PointwiseSplit
 from .weight import FactoredWeight, Weight, dense, factors, gradients_of_factors
@@ -36,7 +38,7 @@ class SpectralConv:
     """One convolution at one choice of transform: its tensors to spectra and back."""
 
     def __init__(self, problem: ConvProblem, plan: PassPlan) -> None:
-        self.whole, self.block = problem, plan.block
+        self.whole, self.plan, self.block = problem, plan, plan.block
         self.problem = block_problem(problem, plan.block) if plan.block else problem
         self.geometry, self.pointwise = self.problem.geometry, problem.depthwise
         self.products: Any = PointwiseSplit() if self.pointwise else Dense()
@@ -46,6 +48,15 @@ class SpectralConv:
             self.transform, self.products = LibraryTransform(plan.lengths), PointwiseComplex()
         else:
             self.transform = SplitLibraryTransform(plan.lengths)
+
+    def of(self, problem: ConvProblem) -> "SpectralConv":
+        """The same for a piece of the signal; kernels' spectra serve all pieces."""
+        return self if problem is self.whole else SpectralConv(problem, self.plan)
+
+    def empty_gradient(self, input: Tensor) -> Tensor:
+        """Where the gradient of the input is written, or added up if pieces overlap."""
+        made = torch.empty_like(input, memory_format=torch.contiguous_format)
+        return made.zero_() if self.plan.rows else made
 
     def kernel(self, weight: Weight) -> KernelSpectrum:
         """Spectra of the kernels, from those of the features where these are fewer."""
@@ -97,7 +108,8 @@ class SpectralConv:
             return self.transform.synthesise(spectrum, self.geometry.signal, part)
         signal = self._restore(self.transform.synthesise(spectrum, self.geometry.signal))
         if self.block:
-            return into.copy_(join_signal(signal, self.whole, self.block))
+            signal = join_signal(signal, self.whole, self.block)
+            return into.add_(signal) if self.plan.rows else into.copy_(signal)
         into.zero_()[used] = signal
         return into
 
@@ -151,8 +163,12 @@ def forward(
     # Made first: what lives long should not lie above what is freed at once, or the heap is left with holes.
     outputs = input.new_empty(input.shape[0], problem.out_channels, *problem.output_size)
     kernels = (prepared or conv.kernel(weight)).kernels
-    for at in chunks:
-        conv.to_output(conv.products.forward(conv.signal(input[at]), kernels), outputs[at])
+    pieces = cut_pieces(problem, plan)
+    if plan.rows:
+        outputs.zero_()
+    for at, piece in itertools.product(chunks, pieces):
+        part = conv.of(piece.problem)
+        part.to_output(part.products.forward(part.signal(input[at][piece.input]), kernels), outputs[at][piece.output])
     return outputs
 
 
@@ -166,16 +182,18 @@ def gradients(
 ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
     """Gradients of the input and of the weight (or its factors), those that are needed; they share spectra."""
     conv, input, gradient = SpectralConv(problem, plan), working(input), working(gradient)
+    turns = list(itertools.product(_chunks(input.shape[0], plan.chunk), cut_pieces(problem, plan)))
     if conv.uses_factors(weight):
-        return factored_gradients(conv, (input, weight, gradient), _chunks(input.shape[0], plan.chunk), needs)
-    inputs, sums = torch.empty_like(input, memory_format=torch.contiguous_format) if needs[0] else None, None
+        return factored_gradients(conv, (input, weight, gradient), turns, needs)
+    inputs, sums = conv.empty_gradient(input) if needs[0] else None, None
     kernels = conv.kernel(weight).kernels if needs[0] else None
-    for at in _chunks(input.shape[0], plan.chunk):
-        y = conv.output_gradient(gradient[at])
+    for at, piece in turns:
+        part = conv.of(piece.problem)
+        y = part.output_gradient(gradient[at][piece.output])
         if inputs is not None:
-            conv.to_signal(conv.products.input_gradient(y, kernels), inputs[at])
+            part.to_signal(part.products.input_gradient(y, kernels), inputs[at][piece.input])
         if needs[1]:
-            sums = conv.products.weight_gradient(conv.signal(input[at]), y, sums)
+            sums = part.products.weight_gradient(part.signal(input[at][piece.input]), y, sums)
     return inputs, None if sums is None else conv.kernel_gradient(sums, weight)
 
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from .blocks import block_problem
+from .blocks import block_counts, block_problem
 from .plan import ConvProblem, PassPlan
 
 BYTES = 4  # per value; float64 doubles all engines alike
@@ -54,13 +54,19 @@ def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
     outputs = output_work(problem, plan)
     kernels = _kernel_transform(plan, kernel, part)
     product = _product(frequencies(plan), part)
-    chunks = -(-problem.batch // plan.chunk) if plan.chunk else 1
+    chunks = _turns(problem, plan)
     repeated = Work(calls=(chunks - 1) * 2 * (inputs.calls + outputs.calls))
     total = inputs + outputs + kernels + product + repeated
     if plan.block:
         ins, outs = part.batch * _size(signal, part.in_channels), part.batch * _size(output, part.out_channels)
         total += _copies(name, ins, outs, len(signal))
     return total
+
+
+def _turns(problem: ConvProblem, plan: PassPlan) -> int:
+    """Parts of the batch times pieces of each signal."""
+    chunks = -(-problem.batch // plan.chunk) if plan.chunk else 1
+    return chunks * (-(-block_counts(problem, plan.block)[0] // plan.rows) if plan.rows else 1)
 
 
 def output_work(problem: ConvProblem, plan: PassPlan) -> Work:
