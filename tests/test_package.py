@@ -25,6 +25,7 @@ API = {
 """Change it on purpose only, together with CHANGELOG.md."""
 
 FLOORS = {
+    "atomic": 0,
     "deferred": 0,
     "nearest": 0,
     "precision": 0,

@@ -5,7 +5,6 @@ import io
 import json
 import math
 import os
-import time
 import warnings
 from pathlib import Path
 
@@ -15,8 +14,6 @@ import torch
 from flexkern.cli.main import main
 from flexkern.engines import chooser, costs, machine, tuning
 
-MOST_SECONDS = 30
-
 
 def forget() -> None:
     machine.forget_costs()
@@ -25,14 +22,13 @@ def forget() -> None:
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
-    """Folder, output and seconds of one quick run into a folder that did not exist."""
+    """Folder and output of one quick run into a folder that did not exist."""
     folder = tmp_path_factory.mktemp("tune") / "new" / "cache"
     out = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out):
         patch.setenv("FLEXKERN_CACHE", str(folder))
-        began = time.perf_counter()
         assert main(["tune", "--quick"]) == 0
-    return folder, out.getvalue(), time.perf_counter() - began
+    return folder, out.getvalue()
 
 
 @pytest.fixture
@@ -66,14 +62,10 @@ def test_the_constants_are_used_in_silence(here):
 
 
 def test_a_table_and_the_place_are_printed(tuned):
-    folder, out, _ = tuned
+    folder, out = tuned
     assert str(folder / "costs.json") in out
     assert "---" in out
     assert len(out.splitlines()) >= 4
-
-
-def test_quick_is_quick(tuned):
-    assert tuned[2] < MOST_SECONDS
 
 
 def test_a_second_run_says_that_it_replaces(here, tuned, monkeypatch, capsys):

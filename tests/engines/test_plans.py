@@ -168,17 +168,6 @@ def test_auto_takes_for_each_pass_the_lowest_estimate(name):
         assert [step.seconds for step in plan.passes] == lowest
 
 
-def test_gradients_share_a_plan_that_neither_would_take_alone():
-    """Two plans a little cheaper each are dearer than one whose transform of the gradient is made once."""
-    shared = [
-        name for name, problem in PROBLEMS.items() if plan_conv(problem).passes[1] == plan_conv(problem).passes[2]
-    ]
-    assert shared
-    for name in shared:
-        step = plan_conv(PROBLEMS[name]).input_gradient
-        assert step.engine == "direct" or machine.load_costs().shared_seconds(PROBLEMS[name], step) > 0
-
-
 def test_auto_where_the_answer_is_plain():
     assert plan_conv(ConvProblem(1, 1, 1, (8,), (3,))).engine == "direct"
     for name in ("sequence", "long_sequence", "depthwise_images"):

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ..engines import ENGINES, ConvProblem, convolve, plan_conv
+from ..engines.direct import CONVOLUTIONS
 from ..nearest import did_you_mean
 from . import authors, peers
 from .problems import Point
-from .reference import CONVOLUTIONS, direct_convolution
+from .reference import direct_convolution
 
 Convolve = Callable[[Tensor, Tensor], Tensor]
 

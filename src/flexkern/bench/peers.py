@@ -8,12 +8,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..engines import ConvProblem
+from ..engines import ConvProblem, pad
 from .problems import Point
-from .reference import padded
 
 Convolve = Callable[[Tensor, Tensor], Tensor]
 
@@ -35,8 +33,7 @@ def torch_fftconv(problem: ConvProblem) -> Convolve:
 def julius(problem: ConvProblem) -> Convolve:
     """``fft_conv1d`` of julius: blocks of five kernels."""
     call = _load("julius").fft_conv1d
-    (left, right) = problem.padding[0]
-    return lambda x, weight: call(F.pad(x, (left, right)), weight)
+    return lambda x, weight: call(pad(x, problem.padding, "constant"), weight)
 
 
 def nvsubquadratic(problem: ConvProblem) -> Convolve:
@@ -75,7 +72,7 @@ def _with_padding(call: Callable[..., Tensor], problem: ConvProblem) -> Convolve
     """Their own padding where it is symmetric, ours in front of it otherwise."""
     if all(left == right for left, right in problem.padding):
         return functools.partial(call, padding=tuple(left for left, _ in problem.padding), groups=problem.groups)
-    return lambda x, weight: call(padded(x, problem), weight, groups=problem.groups)
+    return lambda x, weight: call(pad(x, problem.padding, "constant"), weight, groups=problem.groups)
 
 
 def _is_causal(problem: ConvProblem) -> bool:

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from types import EllipsisType
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from ..engines import ConvProblem
+from ..engines import ConvProblem, pad
+from ..engines.direct import CONVOLUTIONS
 from .problems import Point
 
-CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 DIRECT_LIMIT = 1e8
 """Multiplications above which torch's direct convolution in float64 takes too long."""
 PARTS = ("output", "input", "weight")
@@ -32,19 +31,14 @@ def exact_results(point: Point, tensors: Sequence[Tensor]) -> list[Tensor]:
     return [output.detach(), *torch.autograd.grad(output, (x, weight), gradient)]
 
 
-def padded(x: Tensor, problem: ConvProblem) -> Tensor:
-    """Zeros added on both sides of every axis."""
-    return F.pad(x, [side for pair in reversed(problem.padding) for side in pair])
-
-
 def direct_convolution(x: Tensor, weight: Tensor, problem: ConvProblem) -> Tensor:
     """Torch's own."""
-    return CONVOLUTIONS[len(problem.signal)](padded(x, problem), weight, groups=problem.groups)
+    return CONVOLUTIONS[len(problem.signal)](pad(x, problem.padding, "constant"), weight, groups=problem.groups)
 
 
 def fourier_convolution(x: Tensor, weight: Tensor, problem: ConvProblem) -> Tensor:
     """By transforms as long as the padded signal: nothing that wraps around reaches an output."""
-    extended = padded(x, problem)
+    extended = pad(x, problem.padding, "constant")
     lengths, axes = extended.shape[2:], tuple(range(2, x.dim()))
     signal, kernel = torch.fft.rfftn(extended, dim=axes), torch.fft.rfftn(weight, s=lengths, dim=axes).conj()
     product = signal * kernel[:, 0] if problem.depthwise else torch.einsum("bi...,oi...->bo...", signal, kernel)

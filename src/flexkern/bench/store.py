@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ..training.atomic import write_json
+from ..atomic import write_json
 from ..training.record import command, commit, machine
 
 PACKAGES = ("flexkern", "torch", "numpy", "fft-conv-pytorch", "torch-fftconv", "julius", "nvsubquadratic")

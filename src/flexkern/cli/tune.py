@@ -12,7 +12,7 @@ ABOUT = "measure this machine, so that the fastest engine is chosen on it"
 EXAMPLES = """\
 examples:
   flexkern tune             some minutes, best with nothing else running
-  flexkern tune --quick     about ten seconds, rougher
+  flexkern tune --quick     a quarter of a minute, rougher
 
 The constants are kept in $FLEXKERN_CACHE/costs.json or ~/.cache/flexkern/costs.json; delete the file to
 return to those that come with the package. They hold for one device, torch version and number of threads.
@@ -29,16 +29,19 @@ def run(options: argparse.Namespace) -> int:
     import time
 
     from ..engines.machine import cache_path, save_costs
-    from ..engines.tuning import predict, tune
+    from ..engines.tuning import tune
 
     path, began = cache_path(), time.perf_counter()
     replaced = path.exists()
     path.parent.mkdir(parents=True, exist_ok=True)  # fails now rather than after the measurement
     costs, samples = tune(quick=options.quick, progress=_show)
+    _show("done\n")
     save_costs(costs)
     rows = []
     for family in dict.fromkeys(sample.family.split("/contig")[0].split("/channels")[0] for sample in samples):
-        ratios = sorted(predict(costs, one) / one.seconds for one in samples if one.family.startswith(family))
+        ratios = sorted(
+            costs.price(one.family, one.work) / one.seconds for one in samples if one.family.startswith(family)
+        )
         low, middle, high = statistics.quantiles(ratios, n=4)
         rows.append([family, str(len(ratios)), f"{low:.2f}", f"{middle:.2f}", f"{high:.2f}"])
     print(table(["engine", "samples", "lower quartile", "median", "upper quartile"], rows))

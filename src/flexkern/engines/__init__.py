@@ -12,7 +12,7 @@ from .plan import ConvProblem as ConvProblem
 from .plan import Padding as Padding
 from .plan import PassPlan as PassPlan
 from .plan import Plan as Plan
-from .spectral import KernelSpectrum as KernelSpectrum
+from .spectral import Spectrum as Spectrum
 from .weight import FactoredWeight as FactoredWeight
 from .weight import Weight as Weight
 from .weight import dense as dense

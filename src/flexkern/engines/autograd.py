@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from ..precision import autocast_off
-from . import direct, spectral
+from . import direct, passes
 from .plan import PassPlan, Plan
+from .spectral import Spectrum
 from .weight import Weight, factors, from_factors
 
 
@@ -16,13 +17,13 @@ def forward_pass(
     weight: Weight,
     plan: Plan,
     bias: Tensor | None = None,
-    prepared: spectral.KernelSpectrum | None = None,
+    prepared: Spectrum | None = None,
 ) -> Tensor:
     """The convolution as the plan's forward pass says; plain tensor operations, differentiable as such."""
     step = plan.forward
-    if _is_direct(plan, step):
+    if _by_torch(plan, step):
         return direct.forward(input, weight, plan.problem, step, bias)
-    output = spectral.forward(input, weight, plan.problem, step, prepared)
+    output = passes.forward(input, weight, plan.problem, step, prepared)
     if bias is not None:
         output = output + bias.to(output.dtype).view(-1, *(1,) * len(plan.problem.signal))
     return output.to(input.dtype)
@@ -46,9 +47,11 @@ class Convolution(torch.autograd.Function):
         if not needs_input and not any(needs_factors):
             return None, None, of_bias, *(None for _ in held)
         plainly = torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(gradient)
-        passes = _differentiable_passes if plainly else backward_passes
+        differentiate = _differentiable_passes if plainly else backward_passes
         with autocast_off(input):
-            of_input, of_factors = passes(input, from_factors(held), gradient, plan, (needs_input, any(needs_factors)))
+            of_input, of_factors = differentiate(
+                input, from_factors(held), gradient, plan, (needs_input, any(needs_factors))
+            )
         return None, of_input, of_bias, *of_factors
 
 
@@ -73,7 +76,7 @@ def _gradients(
     input: Tensor, weight: Weight, gradient: Tensor, plan: Plan, needs: tuple[bool, bool]
 ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
     step = plan.input_gradient if needs[0] else plan.weight_gradient
-    engine = direct if _is_direct(plan, step) else spectral
+    engine = direct if _by_torch(plan, step) else passes
     return engine.gradients(input, weight, gradient, plan.problem, step, needs)
 
 
@@ -91,6 +94,6 @@ def _differentiable_passes(
     return of_input, of_factors
 
 
-def _is_direct(plan: Plan, step: PassPlan) -> bool:
+def _by_torch(plan: Plan, step: PassPlan) -> bool:
     """Torch also convolves an empty batch, of which there is nothing to transform."""
     return step.engine == "direct" or plan.problem.batch == 0

@@ -42,7 +42,7 @@ def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
 def _traced_plan(*sizes: Any) -> Plan:
     """The plan that compiled code follows: one for all batches, since it may be compiled for any."""
     *problem, engine = sizes
-    return _cached_plan(ConvProblem(TRACED_BATCH, *problem), engine, load_costs()).unchunked()
+    return _cached_plan(ConvProblem(TRACED_BATCH, *problem), engine, load_costs())
 
 
 def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | None = None) -> Plan:

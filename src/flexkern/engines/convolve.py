@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ..precision import autocast_off
 from ..tracing import compiling, transforming
-from . import spectral
+from . import passes
 from .autograd import Convolution, forward_pass
 from .chooser import plan_conv
 from .opaque import traced_convolution
 from .plan import ConvProblem, Padding, Plan
-from .spectral import KernelSpectrum
+from .spectral import Spectrum
 from .weight import FactoredWeight, Weight, factors
 
 
@@ -32,7 +32,8 @@ def convolve(
 
     Same as ``torch.nn.functional.conv1d/2d/3d`` but zero padding is given per side, ``((left, right), ...)``,
     and may be negative (samples are cut off); other padding modes are applied beforehand (:func:`pad`).
-    The weight may be factored. ``engine`` is "auto", "direct" or "fft".
+    The weight may be factored. ``engine`` is "auto", "direct", "fft", "dft" or
+    "overlap_save".
 
     Raises:
         ValueError: see :func:`plan_conv`.
@@ -65,7 +66,7 @@ def run(
     weight: Weight,
     plan: Plan,
     bias: Tensor | None = None,
-    prepared: KernelSpectrum | None = None,
+    prepared: Spectrum | None = None,
 ) -> Tensor:
     """Convolve as ``plan`` says; the shapes must be those the plan was made for.
 
@@ -92,12 +93,12 @@ def is_direct(plan: Plan) -> bool:
     return all(step.engine == "direct" and not step.channels_last for step in steps)
 
 
-def prepare(weight: Weight, plan: Plan) -> KernelSpectrum | None:
+def prepare(weight: Weight, plan: Plan) -> Spectrum | None:
     """What :func:`run` may reuse while the weight stays the same: its spectra, if the plan has any."""
     if plan.forward.engine == "direct":
         return None
     with autocast_off(factors(weight)[0]):
-        return spectral.prepare(weight, plan.problem, plan.forward)
+        return passes.prepare(weight, plan.problem, plan.forward)
 
 
 def spectrum_key(plan: Plan) -> Hashable:

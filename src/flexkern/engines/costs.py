@@ -48,38 +48,41 @@ class CostModel:
 
     def seconds(self, problem: ConvProblem, plan: PassPlan, name: str) -> float:
         """What the pass ``name`` of a problem is expected to take."""
-        if plan.engine == "direct":
-            work = direct_work(problem)
-            rate = self.constants[direct_family(problem, plan, name)]
-            return work.flops * rate + work.bytes * self.constants["direct/bytes"] + self.constants["direct/calls"]
-        return self._spectral(problem, plan, spectral_work(problem, plan, name))
+        return self.price(family_of(problem, plan, name), work_of(problem, plan, name))
 
     def shared_seconds(self, problem: ConvProblem, plan: PassPlan) -> float:
         """What both gradients save when they follow one plan: a transform of the output's gradient."""
-        return 0.0 if plan.engine == "direct" else self._spectral(problem, plan, output_work(problem, plan))
+        if plan.engine == "direct":
+            return 0.0
+        return self.price(family_of(problem, plan, PASSES[1]), output_work(problem, plan))
 
-    def _spectral(self, problem: ConvProblem, plan: PassPlan, work: Work) -> float:
-        family = spectral_family(problem, plan)
-        return sum(getattr(work, amount) * self.constants[f"{family}/{amount}"] for amount in AMOUNTS)
+    def price(self, family: str, work: Work) -> float:
+        """Seconds for work of a family."""
+        c = self.constants
+        if family.startswith("direct"):
+            return work.flops * c[family] + work.bytes * c["direct/bytes"] + c["direct/calls"]
+        return sum(getattr(work, amount) * c[f"{family}/{amount}"] for amount in AMOUNTS)
 
 
-def spectral_family(problem: ConvProblem, plan: PassPlan) -> str:
-    """Passes whose seconds follow the same constants; an FFT library strides through memory differently per axis."""
-    return f"matrices/{_kind(problem)}" if plan.matrices else f"library/{len(problem.signal)}d/{_kind(problem)}"
+def work_of(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
+    """How much work a pass is."""
+    return direct_work(problem) if plan.engine == "direct" else spectral_work(problem, plan, name)
 
 
-def direct_family(problem: ConvProblem, plan: PassPlan, name: str) -> str:
-    """Direct convolutions have code of their own for many cases, so that each has its own speed."""
-    axes = len(problem.signal)
+def family_of(problem: ConvProblem, plan: PassPlan, name: str) -> str:
+    """Passes of one family follow the same constants.
+
+    Direct convolutions have code of their own for many cases, each of its own speed; an FFT library strides through
+    memory differently per axis.
+    """
+    axes, kind = len(problem.signal), "depthwise" if problem.depthwise else "dense"
+    if plan.engine != "direct":
+        return f"matrices/{kind}" if plan.matrices else f"library/{axes}d/{kind}"
     size = math.prod(problem.kernel) ** (1 / axes)
     nearest = min(SIZES[axes], key=lambda one: abs(math.log(one / size)))
     layout = "channels_last" if plan.channels_last else "contiguous"
     batch = "single" if problem.batch == 1 else "batch"  # some run in parallel over the batch only
-    return f"direct/{axes}d/{_kind(problem)}/{name}/{layout}/{batch}/{nearest}"
-
-
-def _kind(problem: ConvProblem) -> str:
-    return "depthwise" if problem.depthwise else "dense"
+    return f"direct/{axes}d/{kind}/{name}/{layout}/{batch}/{nearest}"
 
 
 def constant_names() -> list[str]:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..tracing import compiling, transforming
+from ..tracing import transforming
 from .kept import Kept
 
 Positions = tuple[range, ...]
@@ -26,6 +26,11 @@ class Split(NamedTuple):
 
     real: Tensor  # (F, *lead)
     imag: Tensor  # (F, *lead)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of both, as tensors tell theirs."""
+        return self.real.nbytes + self.imag.nbytes
 
 
 class Stages(NamedTuple):
@@ -139,7 +144,7 @@ def make_stages(
     transform: MatrixTransform, positions: Positions, sign: int, dtype: torch.dtype, device: torch.device
 ) -> Stages:
     """The matrices from samples at ``positions`` to frequencies, or back (``sign`` 1, with the inverse's weights)."""
-    if compiling() or transforming():
+    if transforming():
         return _build_stages(transform, positions, sign, dtype, device)
     key = (transform, positions, sign, dtype, device)
     return _KEPT.get(key, lambda: _build_stages(*key))

@@ -4,24 +4,22 @@ All kernels' spectra, and as much again for their gradients, would be the larges
 mixed from the few features' spectra when they are needed, and summed up into gradients of the factors at once.
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from .dft import Split
 from .pieces import Piece
+from .spectral import SpectralConv
 from .weight import FactoredWeight
-
-if TYPE_CHECKING:
-    from .spectral import SpectralConv
 
 KERNEL_BYTES = 2**22
 """Kernels' spectra at a time: about what the cores' own caches hold."""
 
 
 def factored_gradients(
-    conv: "SpectralConv",
+    conv: SpectralConv,
     tensors: tuple[Tensor, FactoredWeight, Tensor],
     turns: list[tuple[slice, Piece]],
     needs: tuple[bool, bool],
@@ -30,18 +28,18 @@ def factored_gradients(
     input, weight, gradient = tensors
     inputs = conv.empty_gradient(input) if needs[0] else None
     features = conv.features(weight)
-    sums = FactorSums(conv, weight, features)
+    sums = FactorSums(conv, weight, features) if needs[1] else None
     for at, piece in turns:
         part = conv.of(piece.problem)
         y = cast(Split, part.output_gradient(gradient[at][piece.output]))
         if inputs is not None:
             _input_gradient(part, y, features, weight, inputs[at][piece.input])
-        if needs[1]:
+        if sums is not None:
             sums.add(cast(Split, part.signal(input[at][piece.input])), y)
-    return inputs, sums.gradients() if needs[1] else None
+    return inputs, None if sums is None else sums.gradients()
 
 
-def _input_gradient(conv: "SpectralConv", y: Split, features: Split, weight: FactoredWeight, into: Tensor) -> None:
+def _input_gradient(conv: SpectralConv, y: Split, features: Split, weight: FactoredWeight, into: Tensor) -> None:
     """Writes the gradient of some signals, given the spectra of that of their outputs."""
     groups_and_batch, channels = y.real.shape[:-1], conv.problem.in_channels
     shape = (*groups_and_batch, channels if conv.pointwise else channels // conv.problem.groups)
@@ -54,7 +52,7 @@ def _input_gradient(conv: "SpectralConv", y: Split, features: Split, weight: Fac
 class FactorSums:
     """Gradients of readout and features' spectra, summed over signals."""
 
-    def __init__(self, conv: "SpectralConv", weight: FactoredWeight, features: Split) -> None:
+    def __init__(self, conv: SpectralConv, weight: FactoredWeight, features: Split) -> None:
         self.conv, self.weight, self.features = conv, weight, features
         self.matrix = weight.readout.to(features.real.dtype).flatten(0, 1)  # (G O I, M)
         counts = conv.transform.frequency_weights(self.matrix.dtype, self.matrix.device)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ..atomic import write_json
 from .costs import CostModel, constant_names
 
 
@@ -35,13 +36,11 @@ def cache_path() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flexkern" / "costs.json"
 
 
-def save_costs(costs: CostModel, path: Path | None = None) -> Path:
+def save_costs(costs: CostModel) -> Path:
     """Writes the constants of this machine; whole or not at all. Plans made from now on follow them."""
-    path = path or cache_path()
+    path = cache_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(f".{os.getpid()}")
-    draft.write_text(json.dumps({"key": machine_key(), "constants": dict(costs.constants)}, indent=1) + "\n")
-    draft.replace(path)
+    write_json(path, {"key": machine_key(), "constants": dict(costs.constants)})
     forget_costs()
     return path
 

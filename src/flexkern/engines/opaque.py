@@ -39,7 +39,7 @@ def convolve_operator(
     engines: str,
 ) -> Tensor:
     """A convolution whose three passes follow the engines named, as in "dft,dft,direct"."""
-    plan = _plan(input, held, stride, padding, dilation, groups, engines)
+    plan = _plan(input, held, (stride, padding, dilation), groups, engines)
     with torch.no_grad(), autocast_off(input):
         return forward_pass(input, from_factors(held), plan, bias).contiguous()
 
@@ -56,7 +56,7 @@ def gradients_operator(
     engines: str,
 ) -> list[Tensor]:
     """Gradients of the input and of the weight's tensors."""
-    plan = _plan(input, held, stride, padding, dilation, groups, engines)
+    plan = _plan(input, held, (stride, padding, dilation), groups, engines)
     with torch.no_grad(), autocast_off(input):
         of_input, of_held = backward_passes(input, from_factors(held), gradient, plan, (True, True))
     return [one.contiguous() for one in (of_input, *of_held) if one is not None]
@@ -91,15 +91,8 @@ def _gradients(ctx, gradient):  # type: ignore[no-untyped-def]
 convolve_operator.register_autograd(_gradients, setup_context=_save)
 
 
-def _plan(
-    input: Tensor,
-    held: list[Tensor],
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-    groups: int,
-    engines: str,
-) -> Plan:
+def _plan(input: Tensor, held: list[Tensor], geometry: tuple[list[int], ...], groups: int, engines: str) -> Plan:
+    stride, padding, dilation = geometry
     weight = from_factors(held)
     problem = ConvProblem(
         input.shape[0],

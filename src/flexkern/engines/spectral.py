@@ -1,37 +1,23 @@
-"""The three passes by spectra: transform, multiply, transform back; a few signals at a time.
+"""The tensors of a convolution as spectra, and back.
 
 Legend: ``B`` batch, ``G`` groups, ``I`` and ``O`` channels per group, ``M`` features, ``F`` frequencies.
 """
 
-import itertools
-from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 
-from ..tracing import compiling, transforming
+from ..tracing import transforming
 from .blocks import block_problem, cut_output, cut_signal, join_output, join_signal
 from .dft import MatrixTransform, Split
-from .factored import factored_gradients
 from .fft import LibraryTransform, SplitLibraryTransform
-from .pieces import cut_pieces
 from .plan import ConvProblem, PassPlan, last_axes
 from .products import Dense, PointwiseComplex, PointwiseSplit
 from .weight import FactoredWeight, Weight, dense, factors, gradients_of_factors
 
 Spectrum = Split | Tensor
-
-
-@dataclass(frozen=True)
-class KernelSpectrum:
-    """The kernels' spectra."""
-
-    kernels: Spectrum  # (F, G, O, I); depthwise (F, C) or (C, *F)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(part.nbytes for part in (self.kernels if isinstance(self.kernels, Split) else (self.kernels,)))
+"""Of kernels: (F, G, O, I), depthwise (F, C) or (C, *F); of signals and outputs see :mod:`.products`."""
 
 
 class SpectralConv:
@@ -58,13 +44,13 @@ class SpectralConv:
         made = torch.empty_like(input, memory_format=torch.contiguous_format)
         return made.zero_() if self.plan.rows else made
 
-    def kernel(self, weight: Weight) -> KernelSpectrum:
+    def kernel(self, weight: Weight) -> Spectrum:
         """Spectra of the kernels, from those of the features where these are fewer."""
         _check_finite(weight)
         if self.uses_factors(weight):
-            return KernelSpectrum(self.mix(self.features(weight), weight))
+            return self.mix(self.features(weight), weight)
         kernels = working(dense(weight)).reshape(*self._kernel_lead, *weight.shape[2:])
-        return KernelSpectrum(self.transform.analyse(kernels, self.geometry.kernel))
+        return self.transform.analyse(kernels, self.geometry.kernel)
 
     def features(self, weight: FactoredWeight) -> Split:
         """Spectra (F, M) of the features."""
@@ -151,63 +137,12 @@ class SpectralConv:
         return lead if p.groups == 1 else (p.groups, *lead)
 
 
-def forward(
-    input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan, prepared: KernelSpectrum | None = None
-) -> Tensor:
-    """The convolution, in float32 at least; ``prepared`` is what :func:`prepare` gave for the same weight and plan."""
-    conv, input = SpectralConv(problem, plan), working(input)
-    chunks = _chunks(input.shape[0], plan.chunk)
-    if len(chunks) == 1 and (torch.is_grad_enabled() or compiling() or transforming()):
-        kernels = (prepared or conv.kernel(weight)).kernels
-        return conv.to_output(conv.products.forward(conv.signal(input), kernels)).contiguous()
-    # Made first: what lives long should not lie above what is freed at once, or the heap is left with holes.
-    outputs = input.new_empty(input.shape[0], problem.out_channels, *problem.output_size)
-    kernels = (prepared or conv.kernel(weight)).kernels
-    pieces = cut_pieces(problem, plan)
-    if plan.rows:
-        outputs.zero_()
-    for at, piece in itertools.product(chunks, pieces):
-        part = conv.of(piece.problem)
-        part.to_output(part.products.forward(part.signal(input[at][piece.input]), kernels), outputs[at][piece.output])
-    return outputs
-
-
-def prepare(weight: Weight, problem: ConvProblem, plan: PassPlan) -> KernelSpectrum:
-    """The kernels' spectra for :func:`forward`, to be used again while the weight stays the same."""
-    return SpectralConv(problem, plan).kernel(weight)
-
-
-def gradients(
-    input: Tensor, weight: Weight, gradient: Tensor, problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
-) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
-    """Gradients of the input and of the weight (or its factors), those that are needed; they share spectra."""
-    conv, input, gradient = SpectralConv(problem, plan), working(input), working(gradient)
-    turns = list(itertools.product(_chunks(input.shape[0], plan.chunk), cut_pieces(problem, plan)))
-    if conv.uses_factors(weight):
-        return factored_gradients(conv, (input, weight, gradient), turns, needs)
-    inputs, sums = conv.empty_gradient(input) if needs[0] else None, None
-    kernels = conv.kernel(weight).kernels if needs[0] else None
-    for at, piece in turns:
-        part = conv.of(piece.problem)
-        y = part.output_gradient(gradient[at][piece.output])
-        if inputs is not None:
-            part.to_signal(part.products.input_gradient(y, kernels), inputs[at][piece.input])
-        if needs[1]:
-            sums = part.products.weight_gradient(part.signal(input[at][piece.input]), y, sums)
-    return inputs, None if sums is None else conv.kernel_gradient(sums, weight)
-
-
-def _chunks(batch: int, size: int) -> list[slice]:
-    """Slices of the batch; one where no size is given."""
-    return [slice(start, start + size) for start in range(0, batch, size)] if size else [slice(None)]
-
-
 def _check_finite(weight: Weight) -> None:
     """A ValueError for infinities and NaN, of which one would spread over all outputs.
 
-    Only where looking costs next to nothing: an accelerator would have to wait, and traced code has no values.
+    Only where looking costs next to nothing: an accelerator would have to wait, and function transforms see no values.
     """
-    if compiling() or transforming():
+    if transforming():
         return
     for part in factors(weight):
         if part.device.type == "cpu" and not part.detach().sum().isfinite() and not part.isfinite().all():

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from . import direct, spectral
+from . import direct, passes
 from .candidates import ENGINES, candidates
-from .costs import AMOUNTS, CostModel, constant_names, direct_family, spectral_family
+from .costs import AMOUNTS, CostModel, constant_names, family_of, work_of
 from .plan import PASSES, ConvProblem, PassPlan
-from .work import Work, direct_work, spectral_work
+from .work import Work
 
 LEAST = 1e-16
 """A constant that cannot be told from zero; zero would make some work free."""
@@ -22,8 +22,6 @@ LEAST = 1e-16
 class Sample(NamedTuple):
     """One timed pass."""
 
-    problem: ConvProblem
-    plan: PassPlan
     family: str
     work: Work
     seconds: float
@@ -57,19 +55,14 @@ def measure(problem: ConvProblem, budget: float) -> Iterator[Sample]:
         for engine in ENGINES:
             for plan in candidates(problem, engine):
                 seconds = least_seconds(_runner(problem, plan, name, (input, weight, gradient)), budget)
-                if engine == "direct":
-                    yield Sample(problem, plan, direct_family(problem, plan, name), direct_work(problem), seconds)
-                else:
-                    yield Sample(
-                        problem, plan, spectral_family(problem, plan), spectral_work(problem, plan, name), seconds
-                    )
+                yield Sample(family_of(problem, plan, name), work_of(problem, plan, name), seconds)
 
 
 def _runner(
     problem: ConvProblem, plan: PassPlan, name: str, tensors: tuple[Tensor, Tensor, Tensor]
 ) -> Callable[[], object]:
     input, weight, gradient = tensors
-    engine = direct if plan.engine == "direct" else spectral
+    engine = direct if plan.engine == "direct" else passes
     if name == PASSES[0]:
         return lambda: engine.forward(input, weight, problem, plan)
     needs = (name == PASSES[1], name == PASSES[2])
@@ -151,16 +144,8 @@ def _nonnegative_fit(matrix: Tensor, target: Tensor) -> Tensor:
         kept.pop(int(found.argmin()))
 
 
-def predict(costs: CostModel, sample: Sample) -> float:
-    """Seconds that the model expects for what a sample measured."""
-    c, work = costs.constants, sample.work
-    if sample.family.startswith("direct"):
-        return work.flops * c[sample.family] + work.bytes * c["direct/bytes"] + c["direct/calls"]
-    return sum(getattr(work, amount) * c[f"{sample.family}/{amount}"] for amount in AMOUNTS)
-
-
 def tune(*, quick: bool = False, progress: Callable[[str], None] = lambda text: None) -> tuple[CostModel, list[Sample]]:
-    """Measures this machine twice over and takes the lesser times: some minutes, ``quick`` about ten seconds."""
+    """Measures this machine twice over and takes the lesser times: some minutes, ``quick`` a quarter of one."""
     chosen, rounds = list(problems(quick=quick)), 1 if quick else 2
     measured: list[list[Sample]] = []
     for round_ in range(rounds):

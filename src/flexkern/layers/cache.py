@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..engines import KernelSpectrum, Plan, Weight, factors, prepare, spectrum_key
+from ..engines import Plan, Spectrum, Weight, factors, prepare, spectrum_key
 from ..tracing import compiling, transforming
 from .sizing import steps_taken
 
@@ -30,7 +30,7 @@ class Entry:
     state: list[tuple[Hashable, Tensor]]
     structure: Hashable
     weight: Weight
-    spectra: dict[Hashable, KernelSpectrum] = field(default_factory=dict)
+    spectra: dict[Hashable, Spectrum] = field(default_factory=dict)
 
 
 _entries: "weakref.WeakKeyDictionary[nn.Module, Entry]" = weakref.WeakKeyDictionary()
@@ -63,7 +63,7 @@ def reuse(layer: nn.Module, bounds: Hashable, sample: Callable[[], Weight]) -> E
     return entry
 
 
-def reuse_spectrum(entry: Entry, weight: Weight, plan: Plan) -> KernelSpectrum | None:
+def reuse_spectrum(entry: Entry, weight: Weight, plan: Plan) -> Spectrum | None:
     """The spectrum of the entry's weight, in the dtype given; the oldest is forgotten when there are too many."""
     key = (spectrum_key(plan), factors(weight)[0].dtype)
     with _lock:

@@ -10,11 +10,10 @@ LEVELS = 2**16
 
 
 class Dropout(nn.Dropout):
-    r"""``nn.Dropout``, on a CPU about four times faster: every 64-bit random number decides on four values.
+    r"""``nn.Dropout``, faster on a CPU: every 64-bit random number decides on four values.
 
     In training :math:`y = x m / (1 - p)` with :math:`m` zero with probability ``p``, rounded to a multiple of
-    :math:`2^{-16}`. Elsewhere - other devices, compiled code, evaluation - it is torch's. A training step of FlexNet-7
-    spends a seventh of its time in torch's.
+    :math:`2^{-16}`. Elsewhere - other devices, compiled code, evaluation - it is torch's.
 
     Example:
         >>> kept = Dropout(0.25)(torch.ones(1000)) != 0

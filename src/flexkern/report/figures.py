@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from ..atomic import atomic_path
 from ..functional.grid import make_grid
 from ..layers.sizing import current_bounds
-from ..training.atomic import atomic_path
 from ..windows import Bounds, GaussianWindow
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import Tensor
 
+from ..atomic import atomic_path
 from ..layers import sizes
 from ._lightning import lightning
-from .atomic import atomic_path
 from .folder import RunFolder
 from .module import Classifier
 from .weights import WeightsInfo, save_weights

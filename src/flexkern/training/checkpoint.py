@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
+from ..atomic import atomic_path
 from ._lightning import TorchCheckpointIO
-from .atomic import atomic_path
 
 _REQUIRED = {"state_dict", "optimizer_states", "lr_schedulers", "callbacks", "epoch", "pytorch-lightning_version"}
 

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..atomic import write_tensors
 from ..data import Split, Task, load_task, split_task, standardise
 from ._lightning import MisconfigurationException, lightning
-from .atomic import write_tensors
 from .batches import Batches
 from .callbacks import KeepBest, Progress, SaveLast, StopOnBadLoss, Tables
 from .checkpoint import SafeCheckpointIO, read_checkpoint

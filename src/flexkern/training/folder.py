@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .atomic import write_text
+from ..atomic import write_text
 from .recipe import Recipe, read_recipe_file
 
 # Keys a resumed run may change: they do not alter what was trained so far.

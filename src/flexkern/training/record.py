@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..atomic import write_json
 from ..layers import sizes
-from .atomic import write_json
 
 _PACKAGES = ("flexkern", "torch", "lightning", "torchmetrics", "numpy", "safetensors")
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..atomic import write_tensors
 from ..models import create_model
-from .atomic import write_tensors
 from .settings import nearest
 
 _KEY = "flexkern"

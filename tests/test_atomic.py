@@ -3,7 +3,7 @@ import stat
 import pytest
 import torch
 
-from flexkern.training.atomic import atomic_path, write_json, write_tensors, write_text
+from flexkern.atomic import atomic_path, write_json, write_tensors, write_text
 
 
 def test_a_failure_in_the_middle_leaves_the_old_file_and_nothing_else(tmp_path) -> None:

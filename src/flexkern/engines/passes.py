@@ -1,0 +1,64 @@
+"""The three passes by spectra: transform, multiply, transform back; a few signals, or pieces of one, at a time."""
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from ..tracing import transforming
+from .factored import factored_gradients
+from .pieces import Piece, cut_pieces
+from .plan import ConvProblem, PassPlan
+from .spectral import SpectralConv, Spectrum, working
+from .weight import Weight
+
+
+def forward(
+    input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan, prepared: Spectrum | None = None
+) -> Tensor:
+    """The convolution, in float32 at least; ``prepared`` is what :func:`prepare` gave for the same weight and plan."""
+    conv, input = SpectralConv(problem, plan), working(input)
+    if not plan.chunk and not plan.rows and (torch.is_grad_enabled() or transforming()):
+        kernels = conv.kernel(weight) if prepared is None else prepared
+        return conv.to_output(conv.products.forward(conv.signal(input), kernels)).contiguous()
+    # Made first: what lives long should not lie above what is freed at once, or the heap is left with holes.
+    outputs = input.new_empty(input.shape[0], problem.out_channels, *problem.output_size)
+    kernels = conv.kernel(weight) if prepared is None else prepared
+    if plan.rows:
+        outputs.zero_()
+    for at, piece in _turns(conv, input.shape[0]):
+        part = conv.of(piece.problem)
+        part.to_output(part.products.forward(part.signal(input[at][piece.input]), kernels), outputs[at][piece.output])
+    return outputs
+
+
+def prepare(weight: Weight, problem: ConvProblem, plan: PassPlan) -> Spectrum:
+    """The kernels' spectra for :func:`forward`, to be used again while the weight stays the same."""
+    return SpectralConv(problem, plan).kernel(weight)
+
+
+def gradients(
+    input: Tensor, weight: Weight, gradient: Tensor, problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
+) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+    """Gradients of the input and of the weight (or its factors), those that are needed; they share spectra."""
+    conv, input, gradient = SpectralConv(problem, plan), working(input), working(gradient)
+    turns = _turns(conv, input.shape[0])
+    if conv.uses_factors(weight):
+        return factored_gradients(conv, (input, weight, gradient), turns, needs)
+    inputs, sums = conv.empty_gradient(input) if needs[0] else None, None
+    kernels = conv.kernel(weight) if needs[0] else None
+    for at, piece in turns:
+        part = conv.of(piece.problem)
+        y = part.output_gradient(gradient[at][piece.output])
+        if inputs is not None:
+            part.to_signal(part.products.input_gradient(y, kernels), inputs[at][piece.input])
+        if needs[1]:
+            sums = part.products.weight_gradient(part.signal(input[at][piece.input]), y, sums)
+    return inputs, None if sums is None else conv.kernel_gradient(sums, weight)
+
+
+def _turns(conv: SpectralConv, batch: int) -> list[tuple[slice, Piece]]:
+    """Parts of the batch, and of each signal: what is transformed together."""
+    size = conv.plan.chunk or max(batch, 1)
+    chunks = [slice(start, start + size) for start in range(0, batch, size)]
+    return list(itertools.product(chunks, cut_pieces(conv.whole, conv.plan)))
