@@ -16,3 +16,8 @@ def transforming() -> bool:
     """
     # No public call tells; both have been here since torch 2.1 and are what torch itself asks.
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
+def plain_operations() -> bool:
+    """Whether every step must be a tensor operation with a new result, for autograd or a transform to follow."""
+    return torch.is_grad_enabled() or transforming()

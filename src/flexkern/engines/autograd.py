@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..precision import autocast_off
+from ..tracing import transforming
 from . import direct, passes
 from .plan import PassPlan, Plan
 from .spectral import Spectrum
@@ -25,7 +26,8 @@ def forward_pass(
         return direct.forward(input, weight, plan.problem, step, bias)
     output = passes.forward(input, weight, plan.problem, step, prepared)
     if bias is not None:
-        output = output + bias.to(output.dtype).view(-1, *(1,) * len(plan.problem.signal))
+        bias = bias.to(output.dtype).view(-1, *(1,) * len(plan.problem.signal))
+        output = output + bias if transforming() else output.add_(bias)
     return output.to(input.dtype)
 
 

@@ -66,10 +66,13 @@ def _overlap_add(blocks: Tensor, step: int) -> Tensor:
     """(..., N, size) -> (..., length): block ``n`` is added from sample ``n step`` on."""
     count, size = blocks.shape[-2:]
     pieces = -(-size // step)
-    blocks = F.pad(blocks, (0, pieces * step - size)).unflatten(-1, (pieces, step))
-    whole = blocks.new_zeros(*blocks.shape[:-3], count + pieces - 1, step)
-    for piece in range(pieces):
-        whole[..., piece : piece + count, :] += blocks[..., piece, :]
+    whole = blocks.new_empty(*blocks.shape[:-2], count + pieces - 1, step)
+    whole[..., :count, :size] = blocks[..., :step]
+    whole[..., :count, size:] = 0
+    whole[..., count:, :] = 0
+    for piece in range(1, pieces):
+        part = blocks[..., piece * step : (piece + 1) * step]
+        whole[..., piece : piece + count, : part.shape[-1]] += part
     return whole.flatten(-2)[..., : (count - 1) * step + size]
 
 

@@ -10,9 +10,9 @@ from .plan import ConvProblem, PassPlan
 from .work import frequencies
 
 ENGINES = ("direct", "fft", "dft", "overlap_save")
-SPECTRA_BYTES = {False: 14e6, True: 8e6}
-"""Spectra held at a time, dense and depthwise: larger ones fall out of the caches and are allocated anew every time;
-smaller ones make thin matrices, which pointwise products do not mind."""
+SPECTRA_BYTES = {"dense": 50e6, "dense matrices": 14e6, "depthwise": 8e6}
+"""Spectra held at a time: larger ones fall out of the caches and are allocated anew every time; smaller ones make thin
+matrices, which pointwise products do not mind. The library's dense transforms keep to the caches by themselves."""
 MATRIX_LENGTH = 512
 """Longest axis that is transformed by one matrix where two could do it: beyond it one matrix alone fills the cache."""
 MATRIX_LENGTHS = 32768
@@ -51,19 +51,32 @@ def _blocked(problem: ConvProblem) -> Iterator[PassPlan]:
     for ratio in (1, 2, 4) if several else (0.5, 1, 2, 4, 8, 16):
         least = 12 if several else 64
         axes = zip(problem.extent, problem.output_size, strict=True)
-        sizes.add(tuple(min(max(math.ceil(ratio * extent), least), out) for extent, out in axes))
+        sizes.add(tuple(_even_part(out, max(math.ceil(ratio * extent), least)) for extent, out in axes))
     smaller = sizes - {problem.output_size}
     for block in sorted(smaller or sizes):
         lengths = block_problem(problem, block).minimum_lengths
         fast = tuple(fast_length(n) for n in lengths)
-        for plan in (*_matrix_plans("overlap_save", lengths, block), PassPlan("overlap_save", fast, 1, block)):
+        filled = _fill(problem, fast)
+        for plan in (*_matrix_plans("overlap_save", lengths, block), PassPlan("overlap_save", fast, 1, filled)):
             yield _chunked(problem, plan)
+
+
+def _even_part(outputs: int, block: int) -> int:
+    """About as many as a block, but so that the last one has no less to do than the others."""
+    return -(-outputs // -(-outputs // block))
+
+
+def _fill(problem: ConvProblem, lengths: tuple[int, ...]) -> tuple[int, ...]:
+    """Outputs of a block that fills the transform's lengths, so that nothing has to be padded."""
+    axes = zip(lengths, problem.extent, problem.stride, problem.output_size, strict=True)
+    return tuple(min((n - extent) // stride + 1, out) for n, extent, stride, out in axes)
 
 
 def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
     """Equal parts of the batch whose spectra are no larger than is good; a small rest would waste a turn."""
     counts = block_counts(problem, plan.block) if plan.block else (1,)
-    limit = SPECTRA_BYTES[problem.depthwise]
+    kind = "depthwise" if problem.depthwise else "dense matrices" if plan.matrices else "dense"
+    limit = SPECTRA_BYTES[kind]
     per_signal = 8 * math.prod(counts) * frequencies(plan) * (problem.in_channels + problem.out_channels)
     parts = max(math.ceil(problem.batch * per_signal / limit), 1)
     chunk = max(-(-problem.batch // parts), 1)

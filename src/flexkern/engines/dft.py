@@ -27,6 +27,10 @@ class Split(NamedTuple):
     real: Tensor  # (F, *lead)
     imag: Tensor  # (F, *lead)
 
+    def at(self, part: slice) -> "Split":
+        """Some of the frequencies."""
+        return Split(self.real[part], self.imag[part])
+
     @property
     def nbytes(self) -> int:
         """Memory of both, as tensors tell theirs."""

@@ -4,18 +4,13 @@ All kernels' spectra, and as much again for their gradients, would be the larges
 mixed from the few features' spectra when they are needed, and summed up into gradients of the factors at once.
 """
 
-from typing import cast
-
 import torch
 from torch import Tensor
 
 from .dft import Split
 from .pieces import Piece
-from .spectral import SpectralConv
+from .spectral import SpectralConv, Spectrum, frequency_blocks, split
 from .weight import FactoredWeight
-
-KERNEL_BYTES = 2**22
-"""Kernels' spectra at a time: about what the cores' own caches hold."""
 
 
 def factored_gradients(
@@ -31,21 +26,19 @@ def factored_gradients(
     sums = FactorSums(conv, weight, features) if needs[1] else None
     for at, piece in turns:
         part = conv.of(piece.problem)
-        y = cast(Split, part.output_gradient(gradient[at][piece.output]))
+        y = part.output_gradient(gradient[at][piece.output])
         if inputs is not None:
             _input_gradient(part, y, features, weight, inputs[at][piece.input])
         if sums is not None:
-            sums.add(cast(Split, part.signal(input[at][piece.input])), y)
+            sums.add(part.signal(input[at][piece.input]), y)
     return inputs, None if sums is None else sums.gradients()
 
 
-def _input_gradient(conv: SpectralConv, y: Split, features: Split, weight: FactoredWeight, into: Tensor) -> None:
+def _input_gradient(conv: SpectralConv, y: Spectrum, features: Split, weight: FactoredWeight, into: Tensor) -> None:
     """Writes the gradient of some signals, given the spectra of that of their outputs."""
-    groups_and_batch, channels = y.real.shape[:-1], conv.problem.in_channels
-    shape = (*groups_and_batch, channels if conv.pointwise else channels // conv.problem.groups)
-    spectrum = Split(y.real.new_empty(shape), y.real.new_empty(shape))
-    for part in _frequency_blocks(features, weight):
-        conv.products.input_gradient(_take(y, part), conv.mix(_take(features, part), weight), _take(spectrum, part))
+    spectrum = conv.empty_signal(y)
+    for part in frequency_blocks(len(features.real), weight):
+        conv.products.input_gradient(_take(y, part), conv.mix(features.at(part), weight), _take(spectrum, part))
     conv.to_signal(spectrum, into)
 
 
@@ -60,27 +53,22 @@ class FactorSums:
         self.of_features = Split(*(torch.zeros_like(part) for part in features))
         self.of_readout = torch.zeros_like(self.matrix)
 
-    def add(self, x: Split, y: Split) -> None:
+    def add(self, x: Spectrum, y: Spectrum) -> None:
         """Adds what some signals and gradients of their outputs contribute."""
-        for at in _frequency_blocks(self.features, self.weight):
+        for at in frequency_blocks(len(self.features.real), self.weight):
             kernels = self.conv.products.weight_gradient(_take(x, at), _take(y, at))
-            for part, feature, total in zip(kernels, self.weighted, self.of_features, strict=True):
-                flat = part.flatten(1)  # (F, G O I)
+            for part, feature, total in zip(split(kernels), self.weighted, self.of_features, strict=True):
+                flat = part.flatten(1).contiguous()  # (F, G O I)
                 total[at].addmm_(flat, self.matrix)
                 # Parseval: the sum over samples is a sum over frequencies.
                 self.of_readout.addmm_(flat.t(), feature[at])
 
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Of readout and features."""
-        features = self.conv.transform.synthesise(self.of_features, self.conv.geometry.kernel)
+        features = self.conv.features_gradient(self.of_features)
         return self.of_readout.view(self.weight.readout.shape), features
 
 
-def _frequency_blocks(features: Split, weight: FactoredWeight) -> list[slice]:
-    count, kernels = features.real.shape[0], weight.readout[..., 0].numel()
-    step = max(KERNEL_BYTES // (8 * kernels), 1)
-    return [slice(start, start + step) for start in range(0, count, step)]
-
-
-def _take(spectrum: Split, part: slice) -> Split:
-    return Split(spectrum.real[part], spectrum.imag[part])
+def _take(spectrum: Spectrum, part: slice) -> Spectrum:
+    """Some of the frequencies."""
+    return spectrum.at(part) if isinstance(spectrum, Split) else spectrum[part]

@@ -7,8 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .dft import Positions, Split, multiplicity
+from ..tracing import plain_operations
+from .dft import Positions, multiplicity
 from .plan import last_axes
+
+PART_BYTES, PART_LEAST = 2**20, 8
+"""Spectra that are turned round at a time: what a core's own cache holds, and no less than fills its lines."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +51,46 @@ class LibraryTransform:
 
 
 @dataclass(frozen=True)
-class SplitLibraryTransform(LibraryTransform):
-    """The same with the spectrum laid out for channel products: split and frequency first."""
+class FrequencyFirstTransform(LibraryTransform):
+    """The same with the spectrum laid out for channel products: complex, (F, *lead).
 
-    def analyse(self, samples: Tensor, positions: Positions) -> Split:  # type: ignore[override]
-        spectrum = super().analyse(samples, positions)
-        lead = spectrum.shape[: -len(positions)]
-        parts = torch.view_as_real(spectrum).reshape(lead.numel(), -1, 2).permute(2, 1, 0).contiguous()
-        return Split(*parts.view(2, -1, *lead))
+    Some transforms at a time are brought into the other order while the caches hold them.
+    """
 
-    def synthesise(  # type: ignore[override]
-        self, spectrum: Split, positions: Positions, into: Tensor | None = None
-    ) -> Tensor:
-        lead = spectrum.real.shape[1:]
-        parts = torch.stack([part.flatten(1).t() for part in spectrum], dim=-1)
-        shape = (*self.lengths[:-1], self.lengths[-1] // 2 + 1)
-        return super().synthesise(torch.view_as_complex(parts).view(*lead, *shape), positions, into)
+    def analyse(self, samples: Tensor, positions: Positions) -> Tensor:
+        lead = samples.shape[: -len(positions)]
+        flat = samples.reshape(-1, *samples.shape[-len(positions) :])
+        if plain_operations():
+            return super().analyse(flat, positions).flatten(1).t().reshape(-1, *lead)
+        complex_dtype = torch.promote_types(samples.dtype, torch.complex64)
+        spectrum = samples.new_empty(math.prod(self._kept), flat.shape[0], dtype=complex_dtype)
+        for part in self._parts(flat.shape[0], samples.element_size()):
+            spectrum[:, part] = super().analyse(flat[part], positions).flatten(1).t()
+        return spectrum.view(-1, *lead)
+
+    def synthesise(self, spectrum: Tensor, positions: Positions, into: Tensor | None = None) -> Tensor:
+        lead = spectrum.shape[1:]
+        natural = spectrum.flatten(1).t().unflatten(1, self._kept)
+        if plain_operations():
+            return super().synthesise(natural, positions).unflatten(0, lead)
+        size = (*lead, *(len(p) for p in positions))
+        samples = into if into is not None and into.is_contiguous() else spectrum.real.new_empty(size)
+        flat = samples.view(-1, *size[len(lead) :])
+        for part in self._parts(len(flat), flat.element_size()):
+            super().synthesise(natural[part], positions, flat[part])
+        return samples if into is None or into is samples else into.copy_(samples)
 
     def frequency_weights(self, dtype: torch.dtype, device: torch.device) -> Tensor:  # shape: (F,)
         """How often each kept frequency counts in a sum over all of them, over the number of samples."""
         others = math.prod(self.lengths[:-1])
         counts = multiplicity(self.lengths[-1]) / (others * self.lengths[-1])
         return counts.to(device, dtype).repeat(others)
+
+    @property
+    def _kept(self) -> tuple[int, ...]:
+        """Frequencies per axis."""
+        return (*self.lengths[:-1], self.lengths[-1] // 2 + 1)
+
+    def _parts(self, count: int, item: int) -> list[slice]:
+        step = max(PART_BYTES // (2 * item * math.prod(self._kept)), PART_LEAST)
+        return [slice(start, start + step) for start in range(0, count, step)]

@@ -2,7 +2,9 @@
 
 
 def fast_length(minimum: int) -> int:
-    """Smallest even number >= ``minimum`` whose prime factors are 2, 3 and 5 only (1 stays 1).
+    """Smallest multiple of two whose prime factors are 2, 3 and 5 only, at least ``minimum`` (1 stays 1).
+
+    Long ones are multiples of eight: twice an odd number takes a third more time per sample.
 
     Example:
         >>> fast_length(1538)
@@ -10,14 +12,15 @@ def fast_length(minimum: int) -> int:
     """
     if minimum <= 1:
         return 1
+    least = 2 if minimum <= 256 else 8
     best = 1 << (minimum - 1).bit_length()
     five = 1
     while five < best:
         odd = five
         while odd < best:
-            # The smallest power of two, at least 2, that lifts the odd part to the minimum.
+            # The smallest power of two that lifts the odd part to the minimum.
             ratio = -(-minimum // odd)
-            best = min(best, odd * max(1 << (ratio - 1).bit_length(), 2))
+            best = min(best, odd * max(1 << (ratio - 1).bit_length(), least))
             odd *= 3
         five *= 5
     return best

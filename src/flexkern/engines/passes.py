@@ -2,10 +2,9 @@
 
 import itertools
 
-import torch
 from torch import Tensor
 
-from ..tracing import transforming
+from ..tracing import plain_operations
 from .factored import factored_gradients
 from .pieces import Piece, cut_pieces
 from .plan import ConvProblem, PassPlan
@@ -18,14 +17,14 @@ def forward(
 ) -> Tensor:
     """The convolution, in float32 at least; ``prepared`` is what :func:`prepare` gave for the same weight and plan."""
     conv, input = SpectralConv(problem, plan), working(input)
-    if not plan.chunk and not plan.rows and (torch.is_grad_enabled() or transforming()):
-        kernels = conv.kernel(weight) if prepared is None else prepared
+    if not plan.chunk and not plan.rows and plain_operations():
+        kernels = conv.conjugate_kernel(weight) if prepared is None else prepared
         return conv.to_output(conv.products.forward(conv.signal(input), kernels)).contiguous()
     # Made first: what lives long should not lie above what is freed at once, or the heap is left with holes.
     outputs = input.new_empty(input.shape[0], problem.out_channels, *problem.output_size)
-    kernels = conv.kernel(weight) if prepared is None else prepared
-    if plan.rows:
-        outputs.zero_()
+    kernels = conv.conjugate_kernel(weight) if prepared is None else prepared
+    if plan.rows and max(problem.padding[0]) >= problem.extent[0]:
+        outputs.zero_()  # some outputs belong to no piece
     for at, piece in _turns(conv, input.shape[0]):
         part = conv.of(piece.problem)
         part.to_output(part.products.forward(part.signal(input[at][piece.input]), kernels), outputs[at][piece.output])
@@ -34,7 +33,7 @@ def forward(
 
 def prepare(weight: Weight, problem: ConvProblem, plan: PassPlan) -> Spectrum:
     """The kernels' spectra for :func:`forward`, to be used again while the weight stays the same."""
-    return SpectralConv(problem, plan).kernel(weight)
+    return SpectralConv(problem, plan).conjugate_kernel(weight)
 
 
 def gradients(

@@ -4,7 +4,7 @@ Legend: ``F`` frequencies, ``G`` groups, ``B`` batch, ``I`` and ``O`` channels p
 ``x`` (G, B, I), output spectra ``y`` (G, B, O), kernel spectra ``w`` (G, O, I); where a group has one channel in and
 out (depthwise) the product is pointwise, and spectra are ``x``, ``y`` (B, C) and ``w`` (C).
 
-    forward          y = x w*        summed over I
+    forward          y = x w*        summed over I; given ``conjugate(w)``
     input gradient   x = y w         summed over O
     weight gradient  w = x y*        summed over B
 """
@@ -12,11 +12,16 @@ out (depthwise) the product is pointwise, and spectra are ``x``, ``y`` (B, C) an
 import torch
 from torch import Tensor
 
+from ..tracing import plain_operations
 from .dft import Split, add_product
 
 
-class Dense:
+class DenseSplit:
     """Matrix products of split spectra, frequency first; one batch of F G of them."""
+
+    def conjugate(self, w: Split) -> Split:
+        """Itself: signs cost nothing here."""
+        return w
 
     def forward(self, x: Split, w: Split) -> Split:
         return _multiply(x, Split(w.real.mT, w.imag.mT), conjugate="b")
@@ -57,8 +62,30 @@ def _multiply(a: Split, b: Split, *, conjugate: str = "") -> Split:
     return Split(real.view(shape), imag.view(shape))
 
 
+class DenseComplex:
+    """Matrix products of complex spectra, frequency first."""
+
+    def conjugate(self, w: Tensor) -> Tensor:
+        return conjugate(w)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        return x @ w.mT
+
+    def input_gradient(self, y: Tensor, w: Tensor, into: Tensor | None = None) -> Tensor:
+        return torch.matmul(y, w, out=into)
+
+    def weight_gradient(self, x: Tensor, y: Tensor, total: Tensor | None = None) -> Tensor:
+        if total is None:
+            return y.mH @ x
+        _batched(total).baddbmm_(_batched(y.mH), _batched(x))
+        return total
+
+
 class PointwiseSplit:
     """Depthwise, split spectra: x, y (F, B, C), w (F, C)."""
+
+    def conjugate(self, w: Split) -> Split:
+        return w
 
     def forward(self, x: Split, w: Split) -> Split:
         wr, wi = w.real[:, None], w.imag[:, None]
@@ -76,13 +103,13 @@ class PointwiseSplit:
 
 
 class PointwiseComplex:
-    """Depthwise, complex spectra, frequencies last: x, y (B, C, *F), w (C, *F).
+    """Depthwise, complex spectra, frequencies last: x, y (B, C, *F), w (C, *F)."""
 
-    Conjugates are computed: a lazy one is ignored in the first call of compiled code (torch 2.13).
-    """
+    def conjugate(self, w: Tensor) -> Tensor:
+        return conjugate(w)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        return x * w.conj_physical()
+        return x * w
 
     def input_gradient(self, y: Tensor, w: Tensor) -> Tensor:
         return y * w
@@ -90,3 +117,8 @@ class PointwiseComplex:
     def weight_gradient(self, x: Tensor, y: Tensor, total: Tensor | None = None) -> Tensor:
         part = (x * y.conj_physical()).sum(0)
         return part if total is None else total.add_(part)
+
+
+def conjugate(w: Tensor) -> Tensor:
+    """Computed, in place where nobody looks on: matrix products would resolve a lazy one every time."""
+    return torch.complex(w.real, -w.imag) if plain_operations() else w.conj_physical_()

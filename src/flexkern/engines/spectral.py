@@ -3,18 +3,22 @@
 Legend: ``B`` batch, ``G`` groups, ``I`` and ``O`` channels per group, ``M`` features, ``F`` frequencies.
 """
 
-from typing import Any, TypeGuard
+import math
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor
 
-from ..tracing import transforming
+from ..tracing import plain_operations, transforming
 from .blocks import block_problem, cut_output, cut_signal, join_output, join_signal
 from .dft import MatrixTransform, Split
-from .fft import LibraryTransform, SplitLibraryTransform
+from .fft import FrequencyFirstTransform, LibraryTransform
 from .plan import ConvProblem, PassPlan, last_axes
-from .products import Dense, PointwiseComplex, PointwiseSplit
+from .products import DenseComplex, DenseSplit, PointwiseComplex, PointwiseSplit
 from .weight import FactoredWeight, Weight, dense, factors, gradients_of_factors
+
+KERNEL_BYTES = 2**22
+"""Kernels' spectra at a time: about what the cores' own caches hold."""
 
 Spectrum = Split | Tensor
 """Of kernels: (F, G, O, I), depthwise (F, C) or (C, *F); of signals and outputs see :mod:`.products`."""
@@ -27,13 +31,13 @@ class SpectralConv:
         self.whole, self.plan, self.block = problem, plan, plan.block
         self.problem = block_problem(problem, plan.block) if plan.block else problem
         self.geometry, self.pointwise = self.problem.geometry, problem.depthwise
-        self.products: Any = PointwiseSplit() if self.pointwise else Dense()
         if plan.matrices:
             self.transform: Any = MatrixTransform(plan.lengths, plan.fold)
+            self.products: Any = PointwiseSplit() if self.pointwise else DenseSplit()
         elif self.pointwise:
             self.transform, self.products = LibraryTransform(plan.lengths), PointwiseComplex()
         else:
-            self.transform = SplitLibraryTransform(plan.lengths)
+            self.transform, self.products = FrequencyFirstTransform(plan.lengths), DenseComplex()
 
     def of(self, problem: ConvProblem) -> "SpectralConv":
         """The same for a piece of the signal; kernels' spectra serve all pieces."""
@@ -44,22 +48,51 @@ class SpectralConv:
         made = torch.empty_like(input, memory_format=torch.contiguous_format)
         return made.zero_() if self.plan.rows else made
 
+    def empty_signal(self, outputs: Spectrum) -> Spectrum:
+        """Where spectra of signals are written that belong to spectra of outputs."""
+        channels = self.problem.in_channels if self.pointwise else self.problem.in_channels // self.problem.groups
+        if isinstance(outputs, Split):
+            return Split(*(part.new_empty((*part.shape[:-1], channels)) for part in outputs))
+        return outputs.new_empty((*outputs.shape[:-1], channels))
+
     def kernel(self, weight: Weight) -> Spectrum:
         """Spectra of the kernels, from those of the features where these are fewer."""
         _check_finite(weight)
         if self.uses_factors(weight):
-            return self.mix(self.features(weight), weight)
+            return self._mix_all(self.features(weight), weight)
         kernels = working(dense(weight)).reshape(*self._kernel_lead, *weight.shape[2:])
         return self.transform.analyse(kernels, self.geometry.kernel)
 
-    def features(self, weight: FactoredWeight) -> Split:
-        """Spectra (F, M) of the features."""
-        return self.transform.analyse(working(weight.features), self.geometry.kernel)
+    def conjugate_kernel(self, weight: Weight) -> Spectrum:
+        """The same as the forward product takes them."""
+        return cast(Spectrum, self.products.conjugate(self.kernel(weight)))
 
-    def mix(self, features: Split, weight: FactoredWeight) -> Split:
-        """Spectra of the kernels, or of their part at some frequencies."""
+    def features(self, weight: FactoredWeight) -> Split:
+        """Spectra (F, M) of the features, always split."""
+        spectrum = self.transform.analyse(working(weight.features), self.geometry.kernel)
+        return Split(*split(spectrum))
+
+    def mix(self, features: Split, weight: FactoredWeight, into: Tensor | None = None) -> Spectrum:
+        """Spectra of the kernels, or of their part at some frequencies; complex ones ``into`` a tensor if given."""
         readout = working(weight.readout).flatten(0, 1).t()
-        return Split(*((part @ readout).unflatten(1, self._kernel_lead) for part in features))
+        parts = ((part @ readout).unflatten(1, self._kernel_lead) for part in features)
+        return Split(*parts) if self.plan.matrices else torch.complex(*parts, out=into)
+
+    def _mix_all(self, features: Split, weight: FactoredWeight) -> Spectrum:
+        """Spectra of the kernels; a few frequencies at a time where split parts have to be put together."""
+        if self.plan.matrices or plain_operations():
+            return self.mix(features, weight)
+        count = features.real.shape[0]
+        dtype = torch.promote_types(features.real.dtype, torch.complex64)
+        whole = features.real.new_empty(count, *self._kernel_lead, dtype=dtype)
+        for part in frequency_blocks(count, weight):
+            self.mix(features.at(part), weight, whole[part])
+        return whole
+
+    def features_gradient(self, gradient: Split) -> Tensor:
+        """Gradient of the features from that of their spectra."""
+        spectrum = gradient if self.plan.matrices else torch.complex(*gradient)
+        return cast(Tensor, self.transform.synthesise(spectrum, self.geometry.kernel))
 
     def kernel_gradient(self, gradient: Spectrum, weight: Weight) -> tuple[Tensor, ...]:
         """Gradient of the weight, or of its readout and features, from that of the kernels' spectra."""
@@ -135,6 +168,17 @@ class SpectralConv:
             return (p.in_channels,)
         lead = (p.out_channels // p.groups, p.in_channels // p.groups)
         return lead if p.groups == 1 else (p.groups, *lead)
+
+
+def split(spectrum: Spectrum) -> tuple[Tensor, Tensor]:
+    """Real and imaginary part."""
+    return (spectrum.real, spectrum.imag)
+
+
+def frequency_blocks(count: int, weight: Weight) -> list[slice]:
+    """Parts of all frequencies for which the kernels' spectra fit into the caches."""
+    step = max(KERNEL_BYTES // (8 * math.prod(weight.shape[:2])), 1)
+    return [slice(start, start + step) for start in range(0, count, step)]
 
 
 def _check_finite(weight: Weight) -> None:
