@@ -15,6 +15,7 @@ from flexkern.bench.step import CASES, GROWTH_LIMIT
 from flexkern.bench.store import read_points
 from flexkern.bench.summary import (
     NEAR,
+    choice_share,
     failed,
     largest_error,
     near_share,
@@ -90,9 +91,14 @@ def must_hold(entries: dict[str, Any], steps: dict[str, Any], grid: list[dict[st
             ratio = seconds[claim.against] / seconds["auto"]
             rows.append(verdict(f"{claim.point.name}: time of {claim.against} / ours", ratio, claim.least))
     if places := standings(grid):
-        share = 100 * near_share(places)
+        share, chosen = 100 * near_share(places), 100 * choice_share(places)
         rows.append(verdict(f"grid: per cent of points within {100 * (NEAR - 1):.0f} % of the fastest", share, 95))
+        rows.append(verdict("grid: the same, contestants that compute the very same counted as one", chosen, 95))
         rows.append(verdict("grid: auto / fastest at the worst point", places[0].ratio, 1.5, most=True))
+        worst = max(place.choice for place in places)
+        rows.append(
+            verdict("grid: the same, contestants that compute the very same counted as one", worst, 1.5, most=True)
+        )
     if entries:
         for engine in ENGINES:
             error = largest_error(entries.values(), engine)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flexkern.bench.memory import peak_memory
-from flexkern.bench.timing import ROUND_SECONDS, interleave, rounds_for, summarise
+from flexkern.bench.timing import ROUND_SECONDS, SHORT_FACTOR, interleave, rounds_for, summarise
 
 
 def test_contestants_take_turns():
@@ -23,8 +23,8 @@ def test_short_runs_repeat_within_a_round_and_warm_up_in_every_turn():
     runs = {name: (lambda name=name: order.append(name)) for name in "ab"}
     timings = interleave(runs, dict.fromkeys("ab", ROUND_SECONDS / 4), rounds=3)
     assert timings["a"].repeats == 4
-    assert [name for name, _ in itertools.groupby(order)] == ["a", "b", "a", "b"]  # ab, ba, ab
-    assert len(order) == 2 * 3 * 5
+    assert [name for name, _ in itertools.groupby(order)] == ["a", "b"] * 5  # ab, ba, ab, ...
+    assert len(order) == 2 * 3 * SHORT_FACTOR * 5
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_those_behind_run_in_full_where_nobody_gives_up():
     runs = {"a": lambda: None, "b": lambda: None}
     first = {"a": 0.001, "b": 0.9}
     assert interleave(runs, first)["b"].rounds == 1
-    assert interleave(runs, first, give_up=False)["b"].rounds == 5
+    assert interleave(runs, first, give_up=False)["b"].rounds == 5 * SHORT_FACTOR
 
 
 def test_median_and_range():

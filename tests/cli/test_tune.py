@@ -69,7 +69,7 @@ def test_a_table_and_the_place_are_printed(tuned):
 
 
 def test_a_second_run_says_that_it_replaces(here, tuned, monkeypatch, capsys):
-    monkeypatch.setattr(tuning, "least_seconds", lambda call, budget: 1e-4)
+    monkeypatch.setattr(tuning, "least_seconds", lambda call, budget, grad=False: 1e-4)
     before = (here / "costs.json").read_text()
     assert main(["tune", "--quick"]) == 0
     out = capsys.readouterr().out

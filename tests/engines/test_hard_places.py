@@ -9,6 +9,7 @@ import torch
 from flexkern import FlexConv2d, FlexConv3d, freeze_sizes
 from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, Plan, convolve, plan_conv, run
 from flexkern.engines.blocks import block_problem
+from flexkern.engines.candidates import SPECTRA_BYTES
 from flexkern.engines.chooser import make_plan
 from flexkern.engines.dft import _KEPT, MatrixTransform
 from flexkern.engines.kept import Kept
@@ -218,7 +219,19 @@ def test_pieces_of_a_signal_change_nothing(name, factored, rows):
 
 
 def test_a_long_signal_goes_by_pieces():
-    problem = ConvProblem(1, 30, 30, (160_000,), (1301,), padding=((1300, 0),))
-    step = plan_conv(problem, "overlap_save").forward
-    assert step.rows > 0
-    assert "blocks of the first axis at a time" in plan_conv(problem, "overlap_save").explain()
+    long = ConvProblem(1, 30, 30, (480_000,), (1301,), padding=((1300, 0),))
+    assert plan_conv(long, "overlap_save").forward.rows > 0
+    assert "blocks of the first axis at a time" in plan_conv(long, "overlap_save").explain()
+
+
+@pytest.mark.parametrize("shape", [(64, 8, 512), (24, 8, 32, 32)])
+@pytest.mark.parametrize("engine", ["fft", "dft", "overlap_save"])
+def test_a_batch_in_chunks_without_gradients(shape, engine, monkeypatch):
+    monkeypatch.setattr("flexkern.engines.candidates.SPECTRA_BYTES", dict.fromkeys(SPECTRA_BYTES, 1e5))
+    axes = len(shape) - 2
+    problem = ConvProblem(shape[0], 8, 8, shape[2:], (9,) * axes, padding=((4, 4),) * axes)
+    plan = make_plan(problem, engine)
+    assert plan.forward.chunk or plan.forward.rows
+    x, weight = torch.randn(shape, **DOUBLE), torch.randn(8, 8, *(9,) * axes, **DOUBLE)
+    assert torch.is_grad_enabled()  # grad mode is on, but nothing needs a gradient
+    assert_matches(run(x, weight, plan), run(x, weight, make_plan(problem, "direct")))

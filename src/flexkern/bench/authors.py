@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ..engines import ConvProblem
 from ..functional.grid import make_grid
 from ..layers.flexconv import FlexConv
+from ..models.blocks import ChannelsLast
 from .problems import Point
 
 
@@ -69,8 +70,13 @@ class AuthorsConv(nn.Module):
 
 
 def authors_model(model: nn.Module) -> nn.Module:
-    """A copy of the model with the same parameters, every FlexConv of which computes as the authors do."""
+    """A copy of the model with the same parameters, every FlexConv of which computes as the authors do.
+
+    Their images are contiguous: which memory layout is the faster one is for our engines to know.
+    """
     copied = copy.deepcopy(model)
+    for name in [name for name, module in copied.named_modules() if isinstance(module, ChannelsLast)]:
+        copied.set_submodule(name, nn.Identity())
     layers = [name for name, module in copied.named_modules() if isinstance(module, FlexConv)]
     for name in layers:
         layer = copied.get_submodule(name)

@@ -29,6 +29,7 @@ def measure_subset(
     out: str | Path,
     *,
     only: Sequence[str] = (),
+    every: int = 1,
     minutes: float | None = None,
     rounds: int = ROUNDS,
     say: Say = lambda text: None,
@@ -37,12 +38,13 @@ def measure_subset(
 
     Args:
         only: names of contestants, all by default.
+        every: takes every so-maniest point, for a sample of the subset.
         minutes: no new point is begun after that many.
         say: called with one line per point.
     """
-    points, contestants = subset(name), select(only)
+    points, contestants = subset(name)[::every], select(only)
     left = {"left_out": left_out()} if name == "full" else {}
-    file = ResultsFile(out, subset=name, seed=SEED, rounds=rounds, **left)
+    file = ResultsFile(out, subset=name, every=every, seed=SEED, rounds=rounds, **left)
     began = time.monotonic()
     for number, point in enumerate(points, 1):
         if file.has(point.name, [contestant.name for contestant in contestants]):
@@ -115,8 +117,10 @@ def enter(
         return {"failed": f"wrong result: relative error {max(errors.values()):.1e}"}, None
     entry: Entry = {"errors": errors, "memory": memory, "first": seconds}
     if contestant.ours:
-        passes = plan_conv(point.problem, contestant.name.removesuffix("-channels-last")).passes[: point.passes]
+        problem = dataclasses.replace(point.problem, channels_last=contestant.channels_last)
+        passes = plan_conv(problem, contestant.name.removesuffix("-channels-last")).passes[: point.passes]
         entry["engines"] = [step.engine for step in passes]
+        entry["channels_last"] = [step.channels_last for step in passes]
     return entry, run
 
 

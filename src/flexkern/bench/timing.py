@@ -16,6 +16,8 @@ Run = Callable[[], Any]
 ROUNDS = 5
 ROUND_SECONDS = 2e-3
 """A round repeats short work for at least this long; clocks and caches are noisy below."""
+SHORT, SHORT_FACTOR = 5e-3, 3
+"""Seconds of the fastest below which there are that many times the rounds: they are cheap, and disturbed the most."""
 SLOW, VERY_SLOW = 1.0, 5.0
 """Seconds of one run above which it runs twice, or (its warm-up counting) once."""
 WARM_AGAIN = 0.1
@@ -49,6 +51,8 @@ def interleave(
     """
     fastest = min(first.values(), default=0.0) if give_up else math.inf
     turns = {name: rounds_for(first[name], fastest, rounds) for name in runs}
+    if min(first.values(), default=SHORT) < SHORT:  # for all that are not behind, so that they meet the same weather
+        turns = {name: number * SHORT_FACTOR if number == rounds else number for name, number in turns.items()}
     repeats = {name: max(1, math.ceil(ROUND_SECONDS / max(first[name], 1e-6))) for name in runs}
     samples: dict[str, list[float]] = {name: [] if turns[name] else [first[name]] for name in runs}
     with garbage_collection_off():

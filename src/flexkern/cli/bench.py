@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     conv = kinds.add_parser("conv", description="Measure single convolutions.", help="single convolutions")
     conv.add_argument("--subset", default="quick", metavar="S", help="quick (default), full, claims or growth")
     conv.add_argument("--only", default="", metavar="A,B", help="contestants, by default all: auto,torch,...")
+    conv.add_argument("--every", type=int, default=1, metavar="N", help="a sample: every Nth point")
     conv.add_argument("--minutes", type=float, metavar="M", help="begin no new point after M minutes")
     step = kinds.add_parser("step", description="Measure whole training steps.", help="whole training steps")
     step.add_argument("--skip-slow", action="store_true", help="leave out what takes minutes per step")
@@ -37,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
     """Measures, writing as it goes, and prints the verdict."""
     import torch
 
-    for name in ("threads", "rounds"):
-        value = getattr(options, name)
+    for name in ("threads", "rounds", "every"):
+        value = getattr(options, name, None)
         if value is not None and value < 1:
             raise ValueError(f"`--{name}` must be positive, got {value}.")
     if options.threads:
@@ -52,7 +53,8 @@ def _convolutions(options: argparse.Namespace) -> int:
 
     out = options.out or RESULTS / f"conv-{options.subset}.json"
     only = [name for name in options.only.split(",") if name]
-    entries = measure_subset(options.subset, out, only=only, minutes=options.minutes, rounds=options.rounds, say=_say)
+    limits = {"every": options.every, "minutes": options.minutes, "rounds": options.rounds}
+    entries = measure_subset(options.subset, out, only=only, say=_say, **limits)
     print("\n".join(["", *summary_lines(entries), f"written to {out}"]))
     return 0
 

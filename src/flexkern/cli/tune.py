@@ -11,8 +11,8 @@ from .text import duration_text, table
 ABOUT = "measure this machine, so that the fastest engine is chosen on it"
 EXAMPLES = """\
 examples:
-  flexkern tune             some minutes, best with nothing else running
-  flexkern tune --quick     a quarter of a minute, rougher
+  flexkern tune             about ten minutes, best with nothing else running
+  flexkern tune --quick     half a minute, rougher
 
 The constants are kept in $FLEXKERN_CACHE/costs.json or ~/.cache/flexkern/costs.json; delete the file to
 return to those that come with the package. They hold for one device, torch version and number of threads.
@@ -38,10 +38,12 @@ def run(options: argparse.Namespace) -> int:
     _show("done\n")
     save_costs(costs)
     rows = []
-    for family in dict.fromkeys(sample.family.split("/contig")[0].split("/channels")[0] for sample in samples):
-        ratios = sorted(
-            costs.price(one.family, one.work) / one.seconds for one in samples if one.family.startswith(family)
-        )
+    groups: dict[str, list[float]] = {}
+    for one in samples:
+        if one.family != "autograd":
+            group = "/".join(one.family.split("/")[:4])
+            groups.setdefault(group, []).append(costs.price(one.family, one.work) / one.seconds)
+    for family, ratios in groups.items():
         low, middle, high = statistics.quantiles(ratios, n=4)
         rows.append([family, str(len(ratios)), f"{low:.2f}", f"{middle:.2f}", f"{high:.2f}"])
     print(table(["engine", "samples", "lower quartile", "median", "upper quartile"], rows))

@@ -4,6 +4,7 @@ from .candidates import ENGINES as ENGINES
 from .chooser import check_engine as check_engine
 from .chooser import plan_conv as plan_conv
 from .convolve import convolve as convolve
+from .convolve import lies_channels_last as lies_channels_last
 from .convolve import pad as pad
 from .convolve import prepare as prepare
 from .convolve import run as run

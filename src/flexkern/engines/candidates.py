@@ -22,7 +22,8 @@ MATRIX_LENGTHS = 32768
 def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
     """All plans worth an estimate for one engine; none only where an axis is too long for matrices."""
     if engine == "direct":
-        yield PassPlan("direct")
+        if not problem.channels_last or len(problem.signal) == 1:
+            yield PassPlan("direct")
         if len(problem.signal) > 1:
             yield PassPlan("direct", channels_last=True)
     elif engine == "fft":

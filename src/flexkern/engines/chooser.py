@@ -68,7 +68,21 @@ def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | Non
         chosen[name] = min(found, key=lambda plan: plan.seconds)
         estimates[name] = {plan.engine: plan.seconds for plan in found}
     chosen |= _shared_gradients(problem, costs, chosen)
+    if engine == "auto":
+        chosen = _by_torch_alone(problem, costs, chosen)
     return Plan(problem, **chosen, estimates=estimates)
+
+
+def _by_torch_alone(problem: ConvProblem, costs: CostModel, chosen: dict[str, PassPlan]) -> dict[str, PassPlan]:
+    """All passes by torch's own convolution where ours would not save the time of an autograd function."""
+    layout = PassPlan("direct", channels_last=problem.channels_last)
+    if chosen[PASSES[0]] != layout:
+        return chosen  # it is better, and without gradients there is no autograd function
+    plain = {name: dataclasses.replace(layout, seconds=costs.seconds(problem, layout, name)) for name in PASSES}
+    ours, torchs = (sum(plan.seconds for plan in plans.values()) for plans in (chosen, plain))
+    if chosen[PASSES[1]] == chosen[PASSES[2]]:
+        ours -= costs.shared_seconds(problem, chosen[PASSES[1]])
+    return plain if torchs <= ours + costs.autograd_seconds else chosen
 
 
 def _shared_gradients(problem: ConvProblem, costs: CostModel, chosen: dict[str, PassPlan]) -> dict[str, PassPlan]:

@@ -1,6 +1,8 @@
 """The one entry to all engines."""
 
+import functools
 from collections.abc import Hashable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -8,9 +10,11 @@ from torch import Tensor
 
 from ..precision import autocast_off
 from ..tracing import compiling, transforming
-from . import passes
+from . import direct, passes
 from .autograd import Convolution, forward_pass
 from .chooser import plan_conv
+from .costs import CostModel
+from .machine import load_costs
 from .opaque import traced_convolution
 from .plan import ConvProblem, Padding, Plan
 from .spectral import Spectrum
@@ -43,22 +47,29 @@ def convolve(
         >>> convolve(torch.ones(1, 1, 5), torch.ones(1, 1, 3), padding=((1, 1),)).tolist()
         [[[2.0, 3.0, 3.0, 3.0, 2.0]]]
     """
-    _check(input, weight, groups)
+    if input.dtype != (held := factors(weight)[-1].dtype):
+        raise ValueError(f"`input` and `weight` must have one dtype, got {input.dtype} and {held}.")
     if bias is not None and bias.shape != (weight.shape[0],):
         raise ValueError(f"`bias` must have {weight.shape[0]} values, got shape {tuple(bias.shape)}.")
-    problem = ConvProblem(
-        batch=input.shape[0],
-        in_channels=input.shape[1],
-        out_channels=weight.shape[0],
-        signal=tuple(input.shape[2:]),
-        kernel=tuple(weight.shape[2:]),
-        stride=tuple(stride),
-        padding=tuple(padding),
-        dilation=tuple(dilation),
-        groups=groups,
-        features=weight.features.shape[0] if isinstance(weight, FactoredWeight) else 0,
-    )
-    return run(input, weight, plan_conv(problem, engine), bias)
+    plan_of, costs = (_plan_of, None) if compiling() else (_kept_plan, load_costs())
+    features = weight.features.shape[0] if isinstance(weight, FactoredWeight) else 0
+    geometry = (tuple(stride), tuple(padding), tuple(dilation), groups)
+    shapes = (tuple(input.shape), tuple(weight.shape))
+    plan = plan_of(*shapes, *geometry, features, lies_channels_last(input), engine=engine, costs=costs)
+    return run(input, weight, plan, bias)
+
+
+def _plan_of(
+    input: tuple[int, ...], weight: tuple[int, ...], *others: Any, engine: str, costs: CostModel | None
+) -> Plan:
+    """The plan for these shapes."""
+    _check(input, weight, others[3])
+    problem = ConvProblem(input[0], input[1], weight[0], input[2:], weight[2:], *others)
+    return plan_conv(problem, engine)
+
+
+_kept_plan = functools.lru_cache(maxsize=4096)(_plan_of)
+"""Small convolutions take no longer than thinking about them. Plans of other constants are other plans."""
 
 
 def run(
@@ -81,16 +92,30 @@ def run(
         if compiling() and not is_direct(plan):
             return traced_convolution(input, held, bias, plan)
         # Torch's own convolution is differentiated by torch, or by the compiler.
-        if is_direct(plan) or not _records(tensors):
+        if is_direct(plan):
+            return forward_pass(input, weight, plan, bias)
+        if _records(tensors):
+            return Convolution.apply(plan, input, bias, *held)
+        with torch.no_grad():
             return forward_pass(input, weight, plan, bias, prepared)
-        return Convolution.apply(plan, input, bias, *held)
+
+
+def lies_channels_last(input: Tensor) -> bool:
+    """Whether a tensor is in that memory layout and no other."""
+    layout = direct.CHANNELS_LAST.get(input.dim() - 2)
+    if layout is None or transforming() or input.is_contiguous():
+        return False
+    return input.is_contiguous(memory_format=layout)
 
 
 def is_direct(plan: Plan) -> bool:
     """Whether torch's own convolution does all three passes, in the layout given."""
     # Compilers know the fields of a frozen plan, not its properties.
-    steps = (plan.forward, plan.input_gradient, plan.weight_gradient)
-    return all(step.engine == "direct" and not step.channels_last for step in steps)
+    layout = plan.problem.channels_last
+    for step in (plan.forward, plan.input_gradient, plan.weight_gradient):
+        if step.engine != "direct" or step.channels_last != layout:
+            return False
+    return True
 
 
 def prepare(weight: Weight, plan: Plan) -> Spectrum | None:
@@ -107,26 +132,22 @@ def spectrum_key(plan: Plan) -> Hashable:
     return step.lengths, step.fold, step.block, step.matrices, plan.problem.padding
 
 
-def _check(input: Tensor, weight: Weight, groups: int) -> None:
-    """Raise a ValueError where shapes or dtypes do not belong together."""
-    shape, axes = tuple(weight.shape), len(weight.shape) - 2
-    held = factors(weight)[-1].dtype
-    if axes not in (1, 2, 3) or input.dim() != axes + 2:
+def _check(input: tuple[int, ...], weight: tuple[int, ...], groups: int) -> None:
+    """Raise a ValueError where shapes do not belong together."""
+    axes = len(weight) - 2
+    if axes not in (1, 2, 3) or len(input) != axes + 2:
         raise ValueError(
             "`input` and `weight` must have shapes (B, C, *S) and (O, I, *K) with one to three axes, "
-            f"got {tuple(input.shape)} and {shape}."
+            f"got {input} and {weight}."
         )
-    if min(shape[2:]) < 1:
-        raise ValueError(f"the kernel must have at least one sample per axis, got `weight` of shape {shape}.")
-    if 0 in shape[:2]:
-        raise ValueError(f"`weight` must have at least one channel in and out, got shape {shape}.")
-    if groups < 1 or shape[0] % groups or input.shape[1] != shape[1] * groups:
+    if min(weight[2:]) < 1:
+        raise ValueError(f"the kernel must have at least one sample per axis, got `weight` of shape {weight}.")
+    if 0 in weight[:2]:
+        raise ValueError(f"`weight` must have at least one channel in and out, got shape {weight}.")
+    if groups < 1 or weight[0] % groups or input[1] != weight[1] * groups:
         raise ValueError(
-            f"`groups` must divide the channels: input {tuple(input.shape)} and weight {shape} do not fit "
-            f"groups {groups}."
+            f"`groups` must divide the channels: input {input} and weight {weight} do not fit groups {groups}."
         )
-    if input.dtype != held:
-        raise ValueError(f"`input` and `weight` must have one dtype, got {input.dtype} and {held}.")
 
 
 def _records(tensors: Sequence[Tensor]) -> bool:

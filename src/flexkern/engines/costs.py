@@ -11,10 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from .plan import PASSES, ConvProblem, PassPlan
+from .references import CHANNELS, SIGNALS, case_of, cases, direct_seconds
 from .work import Work, direct_work, output_work, spectral_work
 
-SIZES = {1: (3, 9, 31, 101, 301), 2: (3, 5, 7, 11, 17), 3: (3, 5, 9)}
-"""Kernel sizes per number of axes at which direct convolution is measured; others cost as the nearest of them."""
 AMOUNTS = tuple(field.name for field in dataclasses.fields(Work))
 SHIPPED = Path(__file__).with_name("costs.json")
 
@@ -23,8 +22,9 @@ SHIPPED = Path(__file__).with_name("costs.json")
 class CostModel:
     """Seconds per unit of :class:`~flexkern.engines.work.Work`.
 
-    ``constants`` maps names to positive floats: ``matrices/dense/flops`` and its like for the spectral engines,
-    ``direct/2d/dense/forward/contiguous/batch/5`` and its like for operations of direct convolution.
+    ``constants`` maps names to positive floats: ``matrices/2d/dense/forward/flops`` and its like for spectral engines;
+    ``direct/2d/dense/forward/contiguous/batch/5/32`` and its like are whole seconds of
+    :mod:`reference convolutions <flexkern.engines.references>`.
     """
 
     constants: Mapping[str, float]
@@ -60,8 +60,13 @@ class CostModel:
         """Seconds for work of a family."""
         c = self.constants
         if family.startswith("direct"):
-            return work.flops * c[family] + work.bytes * c["direct/bytes"] + c["direct/calls"]
+            return direct_seconds(family, work.flops, c)
         return sum(getattr(work, amount) * c[f"{family}/{amount}"] for amount in AMOUNTS)
+
+    @property
+    def autograd_seconds(self) -> float:
+        """What an autograd function of ours takes more than torch's own, forward and backward."""
+        return self.constants["autograd/calls"]
 
 
 def work_of(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
@@ -70,30 +75,15 @@ def work_of(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
 
 
 def family_of(problem: ConvProblem, plan: PassPlan, name: str) -> str:
-    """Passes of one family follow the same constants.
-
-    Direct convolutions have code of their own for many cases, each of its own speed; an FFT library strides through
-    memory differently per axis.
-    """
-    axes, kind = len(problem.signal), "depthwise" if problem.depthwise else "dense"
-    if plan.engine != "direct":
-        return f"matrices/{kind}" if plan.matrices else f"library/{axes}d/{kind}"
-    size = math.prod(problem.kernel) ** (1 / axes)
-    nearest = min(SIZES[axes], key=lambda one: abs(math.log(one / size)))
-    layout = "channels_last" if plan.channels_last else "contiguous"
-    batch = "single" if problem.batch == 1 else "batch"  # some run in parallel over the batch only
-    return f"direct/{axes}d/{kind}/{name}/{layout}/{batch}/{nearest}"
+    """Passes of one family follow the same constants: memory is strode through differently per axis and pass."""
+    if plan.engine == "direct":
+        return case_of(problem, plan, name)
+    how, kind = "matrices" if plan.matrices else "library", "depthwise" if problem.depthwise else "dense"
+    return f"{how}/{len(problem.signal)}d/{kind}/{name}"
 
 
 def constant_names() -> list[str]:
     """All constants that a cost model has."""
-    kinds = ("dense", "depthwise")
-    families = [f"matrices/{kind}" for kind in kinds] + [f"library/{n}d/{kind}" for n in SIZES for kind in kinds]
-    names = [f"{family}/{amount}" for family in families for amount in AMOUNTS]
-    for axes, sizes in SIZES.items():
-        layouts = ("contiguous",) if axes == 1 else ("contiguous", "channels_last")
-        names += [
-            f"direct/{axes}d/{kind}/{name}/{layout}/{batch}/{size}"
-            for kind, name, layout, batch, size in itertools.product(kinds, PASSES, layouts, ("single", "batch"), sizes)
-        ]
-    return ["direct/bytes", "direct/calls", *names]
+    families = itertools.product(("matrices", "library"), (f"{n}d" for n in SIGNALS), CHANNELS, PASSES)
+    names = ["/".join((*family, amount)) for family in families for amount in AMOUNTS]
+    return ["autograd/calls", *names] + [name for case in cases().values() for name in case]

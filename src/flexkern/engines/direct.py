@@ -1,10 +1,12 @@
 """The direct engine: torch's own convolution, in the memory layout that is faster."""
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .plan import ConvProblem, PassPlan
+from .plan import ConvProblem, Padding, PassPlan
 from .weight import FactoredWeight, Weight, dense, gradients_of_factors
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -16,7 +18,7 @@ def forward(input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan,
 
     Symmetric padding is left to torch; a difference is padded, or cut off, beforehand.
     """
-    common, rest = _split_padding(problem)
+    common, rest = _split_padding(problem.padding)
     kernel = dense(weight).to(input.dtype)
     if any(rest):
         input = F.pad(input, rest)
@@ -30,7 +32,7 @@ def gradients(
     input: Tensor, weight: Weight, gradient: Tensor, problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
 ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
     """Gradients of the input and of the weight (or its factors), those that are needed."""
-    common, rest = _split_padding(problem)
+    common, rest = _split_padding(problem.padding)
     kernel = dense(weight).to(input.dtype)
     if any(rest):
         input = F.pad(input, rest)
@@ -56,10 +58,11 @@ def gradients(
     return of_input, gradients_of_factors(of_kernel, weight) if isinstance(weight, FactoredWeight) else (of_kernel,)
 
 
-def _split_padding(problem: ConvProblem) -> tuple[tuple[int, ...], list[int]]:
+@functools.lru_cache(maxsize=1024)
+def _split_padding(padding: Padding) -> tuple[tuple[int, ...], list[int]]:
     """What both sides have in common, and the rest as ``F.pad`` wants it."""
-    common = tuple(max(min(left, right), 0) for left, right in problem.padding)
-    rest = [(left - c, right - c) for (left, right), c in zip(problem.padding, common, strict=True)]
+    common = tuple(max(min(left, right), 0) for left, right in padding)
+    rest = [(left - c, right - c) for (left, right), c in zip(padding, common, strict=True)]
     return common, [side for pair in reversed(rest) for side in pair]
 
 

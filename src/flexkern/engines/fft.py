@@ -27,6 +27,11 @@ class LibraryTransform:
 
     lengths: tuple[int, ...]
 
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """Frequencies per axis."""
+        return (*self.lengths[:-1], self.lengths[-1] // 2 + 1)
+
     def analyse(self, samples: Tensor, positions: Positions) -> Tensor:
         """Samples (*lead, *J) -> complex spectrum (*lead, *F)."""
         axes = tuple(range(-len(positions), 0))
@@ -62,17 +67,17 @@ class FrequencyFirstTransform(LibraryTransform):
         flat = samples.reshape(-1, *samples.shape[-len(positions) :])
         if plain_operations():
             return super().analyse(flat, positions).flatten(1).t().reshape(-1, *lead)
-        complex_dtype = torch.promote_types(samples.dtype, torch.complex64)
-        spectrum = samples.new_empty(math.prod(self._kept), flat.shape[0], dtype=complex_dtype)
+        spectrum = samples.new_empty(math.prod(self.kept), flat.shape[0], dtype=samples.dtype.to_complex())
         for part in self._parts(flat.shape[0], samples.element_size()):
             spectrum[:, part] = super().analyse(flat[part], positions).flatten(1).t()
         return spectrum.view(-1, *lead)
 
     def synthesise(self, spectrum: Tensor, positions: Positions, into: Tensor | None = None) -> Tensor:
         lead = spectrum.shape[1:]
-        natural = spectrum.flatten(1).t().unflatten(1, self._kept)
+        natural = spectrum.flatten(1).t().unflatten(1, self.kept)
         if plain_operations():
-            return super().synthesise(natural, positions).unflatten(0, lead)
+            samples = super().synthesise(natural, positions).unflatten(0, lead)
+            return samples if into is None else into.copy_(samples)
         size = (*lead, *(len(p) for p in positions))
         samples = into if into is not None and into.is_contiguous() else spectrum.real.new_empty(size)
         flat = samples.view(-1, *size[len(lead) :])
@@ -86,11 +91,6 @@ class FrequencyFirstTransform(LibraryTransform):
         counts = multiplicity(self.lengths[-1]) / (others * self.lengths[-1])
         return counts.to(device, dtype).repeat(others)
 
-    @property
-    def _kept(self) -> tuple[int, ...]:
-        """Frequencies per axis."""
-        return (*self.lengths[:-1], self.lengths[-1] // 2 + 1)
-
     def _parts(self, count: int, item: int) -> list[slice]:
-        step = max(PART_BYTES // (2 * item * math.prod(self._kept)), PART_LEAST)
+        step = max(PART_BYTES // (2 * item * math.prod(self.kept)), PART_LEAST)
         return [slice(start, start + step) for start in range(0, count, step)]

@@ -40,7 +40,8 @@ def save_costs(costs: CostModel) -> Path:
     """Writes the constants of this machine; whole or not at all. Plans made from now on follow them."""
     path = cache_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"key": machine_key(), "constants": dict(costs.constants)})
+    constants = {name: float(f"{value:.4g}") for name, value in costs.constants.items()}
+    write_json(path, {"key": machine_key(), "constants": constants})
     forget_costs()
     return path
 

@@ -27,7 +27,8 @@ class Geometry(NamedTuple):
 class ConvProblem:
     """The sizes of one convolution; padding is per axis (before, after), negative values cut samples off.
 
-    ``features`` is the number of features of a factored weight, 0 for a dense one.
+    ``features`` is the number of features of a factored weight, 0 for a dense one; ``channels_last`` says how the
+    input lies in memory.
 
     Example:
         >>> ConvProblem(8, 16, 32, (28, 28), (5, 5), padding=((2, 2), (2, 2))).output_size
@@ -44,6 +45,7 @@ class ConvProblem:
     dilation: tuple[int, ...] = ()
     groups: int = 1
     features: int = 0
+    channels_last: bool = False
 
     def __post_init__(self) -> None:
         axes = len(self.signal)

@@ -69,16 +69,30 @@ class DenseComplex:
         return conjugate(w)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        return x @ w.mT
+        return multiply_complex(x, w.mT)
 
     def input_gradient(self, y: Tensor, w: Tensor, into: Tensor | None = None) -> Tensor:
+        if into is None or 1 in w.shape[-2:]:
+            product = multiply_complex(y, w)
+            return product if into is None else into.copy_(product)
         return torch.matmul(y, w, out=into)
 
     def weight_gradient(self, x: Tensor, y: Tensor, total: Tensor | None = None) -> Tensor:
-        if total is None:
-            return y.mH @ x
-        _batched(total).baddbmm_(_batched(y.mH), _batched(x))
-        return total
+        if x.shape[-1] < y.shape[-1]:  # one of the two is conjugated: the lesser, and the result
+            product = multiply_complex(x.mH, y).conj_physical_().mT
+        elif total is None or 1 in total.shape[-2:]:
+            product = multiply_complex(y.mH, x)
+        else:
+            _batched(total).baddbmm_(_batched(y.mH), _batched(x))
+            return total
+        return product if total is None else total.add_(product)
+
+
+def multiply_complex(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix product; with thin matrices several times as fast as the library's general one."""
+    if a.shape[-1] == 1:
+        return a.resolve_conj() * b  # a lazy one is ignored in the first call of compiled code (torch 2.13)
+    return (b.mT @ a.mT).mT if b.shape[-1] == 1 else a @ b
 
 
 class PointwiseSplit:

@@ -83,8 +83,7 @@ class SpectralConv:
         if self.plan.matrices or plain_operations():
             return self.mix(features, weight)
         count = features.real.shape[0]
-        dtype = torch.promote_types(features.real.dtype, torch.complex64)
-        whole = features.real.new_empty(count, *self._kernel_lead, dtype=dtype)
+        whole = features.real.new_empty(count, *self._kernel_lead, dtype=features.real.dtype.to_complex())
         for part in frequency_blocks(count, weight):
             self.mix(features.at(part), weight, whole[part])
         return whole

@@ -1,5 +1,6 @@
 """Measuring the constants of the cost model: a few dozen convolutions, every candidate plan timed."""
 
+import dataclasses
 import math
 import time
 from collections import defaultdict
@@ -7,12 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from . import direct, passes
+from .autograd import Convolution
 from .candidates import ENGINES, candidates
 from .costs import AMOUNTS, CostModel, constant_names, family_of, work_of
-from .plan import PASSES, ConvProblem, PassPlan
+from .plan import PASSES, ConvProblem, PassPlan, Plan
+from .references import cases, references
 from .work import Work
 
 LEAST = 1e-16
@@ -20,42 +24,40 @@ LEAST = 1e-16
 
 
 class Sample(NamedTuple):
-    """One timed pass."""
+    """One timed pass, of a signal of ``size`` samples along its first axis."""
 
     family: str
     work: Work
     seconds: float
+    size: int
 
 
 def problems(*, quick: bool = False) -> Iterator[ConvProblem]:
-    """Convolutions of the sizes at which engines are near each other, dense and depthwise."""
-    sizes = {
-        1: [(1024, 3), (1024, 9), (2048, 31), (8192, 101), (8192, 301)],
-        2: [(32, 3), (32, 5), (48, 7), (32, 11), (64, 17)],
-        3: [(16, 3), (20, 5), (16, 9)],
-    }
+    """Convolutions of the sizes at which engines are near each other, dense and depthwise, in both layouts."""
     yield ConvProblem(1, 4, 4, (64,), (3,), padding=((1, 1),))  # where calls are all that counts
     yield ConvProblem(1, 4, 4, (12, 12), (5, 5), padding=((2, 2),) * 2)
-    for axes, pairs in sizes.items():
-        for n, k in pairs:
-            for channels, groups in ((24, 1), (64, 64)):
-                for batch in (1,) if quick else (1, 16 if axes < 3 else 4):
-                    sides = ((k - 1) // 2, k // 2)
-                    yield ConvProblem(
-                        batch, channels, channels, (n,) * axes, (k,) * axes, padding=(sides,) * axes, groups=groups
-                    )
+    for problem in references(quick=quick):
+        for channels_last in (False, True)[: len(problem.signal)]:
+            yield dataclasses.replace(problem, channels_last=channels_last)
 
 
 def measure(problem: ConvProblem, budget: float) -> Iterator[Sample]:
-    """Times every candidate of every pass, each for about ``budget`` seconds; the least time counts."""
+    """Times every candidate of every pass, each for about ``budget`` seconds; the least time counts.
+
+    Which layout the input has matters to direct convolution only.
+    """
     input = torch.randn(problem.batch, problem.in_channels, *problem.signal)
     weight = torch.randn(problem.out_channels, problem.in_channels // problem.groups, *problem.kernel)
     gradient = torch.randn(problem.batch, problem.out_channels, *problem.output_size)
+    if problem.channels_last:
+        input, gradient = (
+            one.contiguous(memory_format=direct.CHANNELS_LAST[one.dim() - 2]) for one in (input, gradient)
+        )
     for name in PASSES:
-        for engine in ENGINES:
+        for engine in ENGINES[:1] if problem.channels_last else ENGINES:
             for plan in candidates(problem, engine):
                 seconds = least_seconds(_runner(problem, plan, name, (input, weight, gradient)), budget)
-                yield Sample(family_of(problem, plan, name), work_of(problem, plan, name), seconds)
+                yield Sample(family_of(problem, plan, name), work_of(problem, plan, name), seconds, problem.signal[0])
 
 
 def _runner(
@@ -69,10 +71,25 @@ def _runner(
     return lambda: engine.gradients(input, weight, gradient, problem, plan, needs)
 
 
-def least_seconds(call: Callable[[], object], budget: float) -> float:
+def measure_autograd() -> Iterator[Sample]:
+    """What it costs that our passes are differentiated by a function in Python."""
+    problem = ConvProblem(1, 4, 4, (64,), (3,), padding=((1, 1),))
+    x, weight = torch.randn(1, 4, 64, requires_grad=True), torch.randn(4, 4, 3, requires_grad=True)
+    gradient, step = torch.randn(1, 4, 64), PassPlan("direct")
+    plan = Plan(problem, step, step, step)
+    ours = least_seconds(
+        lambda: torch.autograd.grad(Convolution.apply(plan, x, None, weight), (x, weight), gradient), 0.02, grad=True
+    )
+    plain = least_seconds(
+        lambda: torch.autograd.grad(F.conv1d(x, weight, padding=1), (x, weight), gradient), 0.02, grad=True
+    )
+    yield Sample("autograd", Work(calls=1), max(ours - plain, LEAST), 1)
+
+
+def least_seconds(call: Callable[[], object], budget: float, *, grad: bool = False) -> float:
     """The least time of a call: what it takes when nothing else disturbs it, from caches that hold something else."""
     others = torch.empty(2**21)
-    with torch.no_grad():
+    with torch.set_grad_enabled(grad):
         best = _seconds(call, others)
         began, best = time.perf_counter(), best if best > 20 * budget else math.inf  # warmed up, if that matters
         while best == math.inf or time.perf_counter() - began < budget:
@@ -93,6 +110,7 @@ def fit(samples: list[Sample]) -> CostModel:
     families = defaultdict(list)
     for sample in samples:
         families[sample.family].append(sample)
+    constants["autograd/calls"] = min(one.seconds for one in families.pop("autograd"))
     for family, group in families.items():
         if not family.startswith("direct"):
             rates = _robust_fit(
@@ -102,22 +120,21 @@ def fit(samples: list[Sample]) -> CostModel:
     calls = [family + "/calls" for family in families if not family.startswith("direct")]
     least_call = min((constants[name] for name in calls if constants[name] > LEAST), default=LEAST)
     constants |= {name: max(constants[name], least_call) for name in calls}  # no call is free
-    plain = [one for one in samples if one.family.startswith("direct") and "dense/forward/contiguous" in one.family]
-    rates = _robust_fit([[one.work.flops, one.work.bytes, 1.0] for one in plain], [one.seconds for one in plain])
-    constants |= {"direct/bytes": rates[1], "direct/calls": rates[2]}
-    for family, group in families.items():
-        if family.startswith("direct"):
-            constants[family] = _direct_rate(group, rates[1], rates[2])
-    for name, rate in constants.items():
-        if rate == LEAST and name.startswith("direct") and "/batch/" in name:  # a quick run measures single signals
-            constants[name] = constants[name.replace("/batch/", "/single/")]
-    return CostModel(constants)
+    references = {f"{one.family}/{one.size}": one.seconds for one in samples if one.family.startswith("direct")}
+    constants |= {name: seconds for name, seconds in references.items() if name in constants}
+    return CostModel(constants | _missing(constants))
 
 
-def _direct_rate(group: list[Sample], byte: float, call: float) -> float:
-    """Seconds per operation beyond those for bytes and the call, from the longest of the samples."""
-    one = max(group, key=lambda sample: sample.seconds)
-    return max(one.seconds - one.work.bytes * byte - call, one.seconds / 4) / one.work.flops
+def _missing(constants: dict[str, float]) -> dict[str, float]:
+    """A quick run measures few references: the others in proportion to the one of the same kernel size."""
+    found = {}
+    for case, names in cases().items():
+        alike = cases()[case.replace("/batch/", "/single/")]
+        known = [name for name in (*names, *alike) if constants[name] > LEAST]
+        for name, flops in names.items():
+            if constants[name] == LEAST and known:
+                found[name] = constants[known[0]] * flops / (names | alike)[known[0]]
+    return found
 
 
 def _robust_fit(rows: list[list[float]], seconds: list[float]) -> list[float]:
@@ -149,7 +166,7 @@ def tune(*, quick: bool = False, progress: Callable[[str], None] = lambda text: 
     chosen, rounds = list(problems(quick=quick)), 1 if quick else 2
     measured: list[list[Sample]] = []
     for round_ in range(rounds):
-        samples: list[Sample] = []
+        samples = list(measure_autograd())
         for number, problem in enumerate(chosen, 1):
             progress(f"{round_ * len(chosen) + number}/{rounds * len(chosen)}")
             samples += measure(problem, 0.002 if quick else 0.015)

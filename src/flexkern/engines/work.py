@@ -57,6 +57,8 @@ def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
     chunks = _turns(problem, plan)
     repeated = Work(calls=(chunks - 1) * 2 * (inputs.calls + outputs.calls))
     total = inputs + outputs + kernels + product + repeated
+    if problem.channels_last:  # brought into the other order first
+        total += Work(copied=2 * BYTES * problem.batch * _size(problem.signal, problem.in_channels), calls=1)
     if plan.block:
         ins, outs = part.batch * _size(signal, part.in_channels), part.batch * _size(output, part.out_channels)
         total += _copies(name, ins, outs, len(signal))

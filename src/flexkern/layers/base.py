@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..engines import ConvProblem, Plan, Weight, check_engine, dense, pad, plan_conv, run
+from ..engines import ConvProblem, Plan, Weight, check_engine, dense, lies_channels_last, pad, plan_conv, run
 from ..generators import Generator, Region, get_generator
 from ..precision import autocast_dtype
 from ..windows import Bounds, GaussianWindow
@@ -112,7 +112,7 @@ class ContinuousConv(nn.Module):
         """The kernel as sampled now, after window and crop."""
         return dense(self.factored_weight())
 
-    def plan(self, shape: Sequence[int]) -> Plan:
+    def plan(self, shape: Sequence[int], *, channels_last: bool = False) -> Plan:
         """How an input of ``shape`` is convolved; ``print(layer.plan(x.shape).explain())``."""
         a = self.arguments
         signal, padding = tuple(shape[-self.dims :]), crop_padding(a, self.bounds)
@@ -131,6 +131,7 @@ class ContinuousConv(nn.Module):
             a.dilation,
             a.groups,
             count_features(self.generator, self.window),
+            channels_last,
         )
         return plan_conv(problem, self.engine)
 
@@ -140,7 +141,7 @@ class ContinuousConv(nn.Module):
         entry = reuse(self, self.bounds, self.factored_weight)
         whole = self.factored_weight() if entry is None else entry.weight
         signal, weight = self._match_dtypes(input if batched else input.unsqueeze(0), whole)
-        plan = self.plan(input.shape)
+        plan = self.plan(input.shape, channels_last=lies_channels_last(signal))
         if self.arguments.padding_mode != "zeros":
             signal = pad(signal, crop_padding(self.arguments, self.bounds), self.arguments.padding_mode)
         prepared = None if entry is None else reuse_spectrum(entry, weight, plan)

@@ -2,7 +2,10 @@
 
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
+
+from ..tracing import compiling, transforming
 
 NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 POINTWISE = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -12,6 +15,18 @@ class LayerFactory(Protocol):
     """Makes a convolution that keeps the length of the signal: ``factory(in_channels, out_channels)``."""
 
     def __call__(self, in_channels: int, out_channels: int, /) -> nn.Module: ...
+
+
+class ChannelsLast(nn.Module):
+    """Lays images out channels last on a CPU, where direct convolution is faster so; later layers keep the layout.
+
+    Layers that convolve by transforms give contiguous outputs, and those after them keep that.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() != 4 or x.device.type != "cpu" or compiling() or transforming():
+            return x
+        return x.contiguous(memory_format=torch.channels_last)
 
 
 def shortcut(in_channels: int, out_channels: int, dims: int) -> nn.Module:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .blocks import NORMS, Head, LayerFactory, shortcut
+from .blocks import NORMS, ChannelsLast, Head, LayerFactory, shortcut
 from .dropout import Dropout
 
 
@@ -26,7 +26,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = shortcut(in_channels, out_channels, dims)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, in, *S) -> (B, out, *S)
-        return (self.body(x) + self.shortcut(x)).relu()
+        return (self.body(x) + self.shortcut(x)).relu_()
 
 
 class FlexNet(nn.Module):
@@ -64,6 +64,7 @@ class FlexNet(nn.Module):
         super().__init__()
         if not factors or min(count for _, count in factors) < 1:
             raise ValueError(f"`factors` must be (factor, count) pairs with at least one block, got {factors}.")
+        self.layout = ChannelsLast()
         self.stem = nn.Sequential(conv(in_channels, width), NORMS[dims](width), nn.ReLU())
         widths = [width] + [round(factor * width) for factor, count in factors for _ in range(count)]
         self.blocks = nn.Sequential(
@@ -72,4 +73,4 @@ class FlexNet(nn.Module):
         self.head = Head(widths[-1], classes, std=math.sqrt(2 / widths[-1]))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, in, *S) -> (B, classes)
-        return self.head(self.blocks(self.stem(x)).flatten(2).mean(dim=2))
+        return self.head(self.blocks(self.stem(self.layout(x))).flatten(2).mean(dim=2))

@@ -27,7 +27,7 @@ class TemporalBlock(nn.Module):
         self.shortcut = shortcut(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, in, T) -> (B, out, T)
-        return (self.body(x) + self.shortcut(x)).relu()
+        return (self.body(x) + self.shortcut(x)).relu_()
 
 
 class FlexTCN(nn.Module):

@@ -1,0 +1,101 @@
+"""What direct convolution costs is looked up among reference convolutions."""
+
+import dataclasses
+import itertools
+import math
+
+import pytest
+import torch
+
+from flexkern.engines import ConvProblem, PassPlan, convolve
+from flexkern.engines.candidates import candidates
+from flexkern.engines.chooser import make_plan
+from flexkern.engines.costs import CostModel, constant_names
+from flexkern.engines.plan import PASSES
+from flexkern.engines.references import SIGNALS, case_of, cases, direct_seconds, references
+
+CASE = "direct/2d/dense/forward/contiguous/single/5"
+
+
+def test_every_reference_has_its_constant_in_every_pass():
+    names = set(constant_names())
+    for problem, name in itertools.product(references(), PASSES):
+        assert f"{case_of(problem, PassPlan('direct'), name)}/{problem.signal[0]}" in names
+
+
+def test_references_of_a_case_grow():
+    for points in cases().values():
+        work = list(points.values())
+        assert work == sorted(set(work))
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 1.7])
+def test_a_power_law_is_interpolated_exactly(power):
+    points = cases()[CASE]
+    constants = {name: 1e-9 * work**power for name, work in points.items()}
+    low, *_, high = points.values()
+    for share in (0, 0.1, 0.5, 0.77, 1):
+        work = low ** (1 - share) * high**share
+        assert direct_seconds(CASE, work, constants) == pytest.approx(1e-9 * work**power, rel=1e-9)
+
+
+def test_beyond_the_references_time_grows_with_work_and_below_them_with_its_root():
+    points = cases()[CASE]
+    constants = dict(zip(points, (1.0, 2.0, 8.0), strict=True))
+    low, *_, high = points.values()
+    assert direct_seconds(CASE, 3 * high, constants) == pytest.approx(24)
+    assert direct_seconds(CASE, low / 100, constants) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("kernel", [1, 2, 4, 6, 8, 40])
+def test_other_kernels_cost_as_the_nearest_case(kernel):
+    problem = ConvProblem(1, 24, 24, (64, 64), (kernel, kernel), padding=((kernel // 2,) * 2,) * 2)
+    nearest = int(case_of(problem, PassPlan("direct"), "forward").rpartition("/")[2])
+    assert nearest in SIGNALS[2]
+    assert abs(math.log(nearest / kernel)) == min(abs(math.log(one / kernel)) for one in SIGNALS[2])
+
+
+def test_layouts_are_cases_of_their_own():
+    problem = ConvProblem(4, 24, 24, (32, 32), (3, 3), padding=((1, 1),) * 2)
+    last = dataclasses.replace(problem, channels_last=True)
+    found = [
+        case_of(one, PassPlan("direct", channels_last=layout), "forward").split("/")[4]
+        for one, layout in ((problem, False), (problem, True), (last, True))
+    ]
+    assert found == ["contiguous", "converted", "channels_last"]
+
+
+def test_direct_convolution_keeps_a_layout_that_is_channels_last():
+    problem = ConvProblem(4, 24, 24, (32, 32), (3, 3), padding=((1, 1),) * 2, channels_last=True)
+    assert [plan.channels_last for plan in candidates(problem, "direct")] == [True]
+    x, weight = torch.randn(4, 24, 32, 32).contiguous(memory_format=torch.channels_last), torch.randn(24, 24, 3, 3)
+    output = convolve(x, weight, padding=((1, 1),) * 2, engine="direct")
+    assert output.is_contiguous(memory_format=torch.channels_last)
+    expected = torch.nn.functional.conv2d(x.double(), weight.double(), padding=1)
+    assert torch.allclose(output.double(), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("engine", ["fft", "dft", "overlap_save", "direct", "auto"])
+@pytest.mark.parametrize("axes", [2, 3])
+def test_the_layout_of_the_input_changes_no_result(engine, axes):
+    form = torch.channels_last if axes == 2 else torch.channels_last_3d
+    x = torch.randn(3, 4, *(9,) * axes, dtype=torch.float64)
+    weight, padding = torch.randn(5, 4, *(3,) * axes, dtype=torch.float64), ((1, 1),) * axes
+    results = []
+    for given in (x, x.contiguous(memory_format=form)):
+        given, kernel = given.detach().requires_grad_(), weight.clone().requires_grad_()
+        output = convolve(given, kernel, padding=padding, engine=engine)
+        results.append((output, *torch.autograd.grad(output.square().sum(), (given, kernel))))
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, rtol=1e-10, atol=1e-10)
+
+
+def test_an_autograd_function_of_ours_must_pay():
+    problem = ConvProblem(1, 24, 24, (16, 16), (7, 7), padding=((3, 3),) * 2)
+    shipped = dict(CostModel.shipped().constants)
+    cheap = {name: 1e-9 for name in shipped if "/forward/" in name and name.startswith("direct")}
+    dear = {name: 1.0 for name in shipped if "_gradient/" in name and name.startswith("direct")}
+    mixed = make_plan(problem, "auto", CostModel({**shipped, **cheap, **dear, "autograd/calls": 1e-9}))
+    plain = make_plan(problem, "auto", CostModel({**shipped, **cheap, **dear, "autograd/calls": 10.0}))
+    assert mixed.forward.engine == "direct" != mixed.input_gradient.engine
+    assert {step.engine for step in plain.passes} == {"direct"}
