@@ -10,9 +10,10 @@ import pytest
 from flexkern.bench import conv, problems
 from flexkern.bench.step import CASES
 from flexkern.bench.store import ResultsFile, read_points
-from flexkern.bench.summary import slope, standings, summary_lines
+from flexkern.bench.summary import slope, standing, standings, summary_lines
 from flexkern.bench.timing import SHORT_FACTOR
 from flexkern.cli.main import main
+from flexkern.engines import ENGINES
 
 ROOT = Path(__file__).parents[2]
 ONLY = ("auto", "direct", "fft", "torch", "authors")
@@ -159,11 +160,9 @@ def test_report_of_steps(tmp_path):
     assert "| 6 s (0, 1 run) | 2 MiB |" in text
 
 
-def test_page_is_generated_from_the_results():
-    page = ROOT / "benchmarks" / "RESULTS.md"
-    if not page.exists():
-        pytest.skip("nothing was measured yet")
-    assert page.read_text() == load_report().page(ROOT / "benchmarks" / "results")
+@pytest.mark.parametrize("folder", ["benchmarks", "benchmarks/xeon"])
+def test_page_is_generated_from_the_results(folder):
+    assert (ROOT / folder / "RESULTS.md").read_text() == load_report().page(ROOT / folder / "results")
 
 
 def test_command_line(tmp_path, capsys):
@@ -201,3 +200,28 @@ def test_user_errors_are_one_line(arguments, message, tmp_path, monkeypatch, cap
     assert message in err
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def planned(**seconds):
+    """A point with contestants' times; auto runs dft in every pass."""
+    results = {name.replace("_last", "-channels-last"): {"seconds": value} for name, value in seconds.items()}
+    for name, result in results.items():
+        engine = "dft" if name == "auto" else "direct" if name.startswith("auto") else name
+        if name.startswith("auto") or name in ENGINES:
+            result |= {"engines": [engine] * 3, "channels_last": [name.endswith("last")] * 3}
+    return {"name": "point", "results": results}
+
+
+def test_the_choice_counts_equal_plans_as_one():
+    place = standing(planned(auto=2.0, dft=1.0, fft=1.5, torch=4.0))
+    assert (place.rival, place.ratio, place.choice) == ("dft", 2.0, 1.0)
+    assert standing(planned(auto=2.0, dft=1.8, fft=1.5)).choice == pytest.approx(1.2)
+    assert standing(planned(auto_last=2.0, torch_last=1.0), "-channels-last").choice is None  # torch is what it chose
+    assert standing(planned(auto=2.0, direct=1.0)).choice == 2.0
+
+
+def test_a_sample_takes_every_nth_point(tmp_path):
+    path = tmp_path / "sample.json"
+    entries = conv.measure_subset("quick", path, only=["auto"], every=2, rounds=1)
+    assert [one["name"] for one in entries] == [point.name for point in problems.subset("quick")[::2]]
+    assert json.loads(path.read_text())["every"] == 2

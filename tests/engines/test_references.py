@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from flexkern.engines import ConvProblem, PassPlan, convolve
+from flexkern.engines import ConvProblem, PassPlan, convolve, lies_channels_last
 from flexkern.engines.candidates import candidates
 from flexkern.engines.chooser import make_plan
 from flexkern.engines.costs import CostModel, constant_names
@@ -99,3 +99,41 @@ def test_an_autograd_function_of_ours_must_pay():
     plain = make_plan(problem, "auto", CostModel({**shipped, **cheap, **dear, "autograd/calls": 10.0}))
     assert mixed.forward.engine == "direct" != mixed.input_gradient.engine
     assert {step.engine for step in plain.passes} == {"direct"}
+
+
+def test_layout_of_an_input():
+    images = torch.randn(2, 3, 8, 8)
+    assert not lies_channels_last(images)
+    assert lies_channels_last(images.contiguous(memory_format=torch.channels_last))
+    assert not lies_channels_last(images[:, :1].contiguous(memory_format=torch.channels_last))  # both at once
+    assert not lies_channels_last(images.mT)
+    assert lies_channels_last(torch.randn(2, 3, 4, 5, 6).contiguous(memory_format=torch.channels_last_3d))
+    assert not lies_channels_last(torch.randn(2, 3, 8))
+    with pytest.raises(ValueError, match="must have shapes"):
+        convolve(torch.randn(5, 4).t(), torch.randn(2, 4, 3))
+
+
+def test_shared_gradients_are_priced_as_such():
+    problem = ConvProblem(1, 24, 24, (48, 48), (7, 7), padding=((3, 3),) * 2)
+    shipped = dict(CostModel.shipped().constants)
+    direct = {name: 1e-9 for name in shipped if name.startswith("direct/2d/dense/forward")}
+    gradients = {
+        name: value for name, value in shipped.items() if name.startswith("direct/2d/dense/") and "_grad" in name
+    }
+    step = make_plan(problem, "dft", CostModel.shipped())
+    assert step.input_gradient == step.weight_gradient
+    shared = CostModel.shipped().shared_seconds(problem, step.input_gradient)
+    both = step.input_gradient.seconds + step.weight_gradient.seconds
+    plain = make_plan(problem, "direct", CostModel.shipped())
+    theirs = plain.input_gradient.seconds + plain.weight_gradient.seconds
+    # Torch's gradients cost between what ours would cost apart and what they cost together.
+    scale = (both - shared / 2) / theirs
+    constants = {
+        **shipped,
+        **direct,
+        **{name: value * scale for name, value in gradients.items()},
+        "autograd/calls": 1e-12,
+    }
+    chosen = make_plan(problem, "auto", CostModel(constants))
+    assert chosen.forward.engine == "direct"
+    assert chosen.input_gradient.engine == chosen.weight_gradient.engine != "direct"

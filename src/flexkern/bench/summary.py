@@ -22,15 +22,16 @@ OURS = ("auto", "auto" + LAST, *ENGINES)
 class Standing:
     """The chooser's engine at one point against the fastest other contestant, ours or not.
 
-    Some contestants compute the very same: the chooser's own engine, or torch where all is left to torch. ``choice`` is
-    the least time of all these over the least of the others: how good the choice was, with less of the noise.
+    Some contestants run the very same plan: one of our engines, or torch where all is left to torch. ``choice`` is the
+    least time of all these over the least of the others: how good the choice was, without what our call takes on top
+    of torch's and without most of the noise. None where nobody else is left.
     """
 
     name: str
     seconds: float
     rival: str
     rival_seconds: float
-    choice: float
+    choice: float | None
 
     @property
     def ratio(self) -> float:
@@ -53,17 +54,19 @@ def standing(entry: Entry, layout: str = "") -> Standing | None:
     if auto is None or not found:
         return None
     rival = min(found, key=lambda name: found[name])
-    alike = {
-        name for name in found if _is_same(entry["results"]["auto" + layout], name.removesuffix(LAST), bool(layout))
-    }
-    best = min(auto, *(found[name] for name in alike), math.inf)
-    choice = max(best / min((found[name] for name in found.keys() - alike), default=best), 1.0)
+    alike = {name for name in found if _is_same(entry["results"], "auto" + layout, name)}
+    others = [found[name] for name in found.keys() - alike]
+    choice = max(min(auto, *(found[name] for name in alike), math.inf) / min(others), 1.0) if others else None
     return Standing(entry["name"] + layout.replace("-", " "), auto, rival, found[rival], choice)
 
 
-def _is_same(auto: Entry, rival: str, channels_last: bool) -> bool:
-    engines, layouts = set(auto.get("engines", ())), set(auto.get("channels_last", ()))
-    return engines == {rival} or (rival == "torch" and engines == {"direct"} and layouts == {channels_last})
+def _is_same(results: Mapping[str, Entry], auto: str, name: str) -> bool:
+    """Whether a contestant runs the chooser's plan: our engine with equal passes, or torch if all is left to it."""
+    passes = (results[auto].get("engines"), results[auto].get("channels_last"))
+    if "engines" in results[name]:
+        return passes == (results[name]["engines"], results[name].get("channels_last"))
+    engines, layouts = (set(part or ()) for part in passes)
+    return name.removesuffix(LAST) == "torch" and engines == {"direct"} and layouts == {auto.endswith(LAST)}
 
 
 def standings(entries: Iterable[Entry]) -> list[Standing]:
@@ -77,9 +80,9 @@ def near_share(places: Sequence[Standing]) -> float:
     return sum(place.ratio <= NEAR for place in places) / len(places)
 
 
-def choice_share(places: Sequence[Standing]) -> float:
-    """Share of points at which what was chosen is near the fastest."""
-    return sum(place.choice <= NEAR for place in places) / len(places)
+def choices(places: Iterable[Standing]) -> list[float]:
+    """How good the choice was wherever there was one, the worst first."""
+    return sorted((place.choice for place in places if place.choice is not None), reverse=True)
 
 
 def ratios(entries: Iterable[Entry]) -> dict[str, list[float]]:
@@ -109,14 +112,10 @@ def summary_lines(entries: Sequence[Entry]) -> list[str]:
     lines = [
         f"auto is within {100 * (NEAR - 1):.0f} % of the fastest of all engines and peers at "
         f"{100 * near_share(places):.1f} % of {len(places)} points and layouts; at worst {worst.ratio:.2f}x slower.",
-        "Counting those that compute the very same as auto with it, which takes out most of the noise: "
-        f"{100 * choice_share(places):.1f} %, at worst {max(place.choice for place in places):.2f}x.",
+        *choice_lines(places),
         f"Largest relative error of auto: {largest_error(entries):.1e}.",
         f"Losses ({len(losses)}):",
-        *(
-            f"  {place.ratio:.2f}x slower than {place.rival}: {place.name} (choice {place.choice:.2f}x)"
-            for place in losses
-        ),
+        *(f"  {place.ratio:.2f}x slower than {place.rival}: {place.name}{choice_note(place)}" for place in losses),
         "Against peers:",
     ]
     for name, found in ratios(entries).items():
@@ -124,6 +123,23 @@ def summary_lines(entries: Sequence[Entry]) -> list[str]:
         lines.append(f"  {name}: faster at {wins} of {len(found)} points, {statistics.median(found):.2f}x (median)")
     failures = [f"  {entry['name']}: {name}: {reason}" for entry in entries for name, reason in failed(entry).items()]
     return lines + (["Failures:", *failures] if failures else [])
+
+
+def choice_lines(places: Sequence[Standing]) -> list[str]:
+    """The share of good choices, if there were any."""
+    found = choices(places)
+    if not found:
+        return []
+    share = 100 * sum(choice <= NEAR for choice in found) / len(found)
+    return [
+        "Counting all that run auto's own plan as one, which takes out most of the noise and our call's overhead: "
+        f"{share:.1f} % of {len(found)}, at worst {found[0]:.2f}x."
+    ]
+
+
+def choice_note(place: Standing) -> str:
+    """How good the choice was, in brackets."""
+    return "" if place.choice is None else f" (choice {place.choice:.2f}x)"
 
 
 def failed(entry: Entry) -> dict[str, str]:

@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     step.add_argument("--skip-slow", action="store_true", help="leave out what takes minutes per step")
     for each in (conv, step):
         each.add_argument("--threads", type=int, metavar="T", help="threads of torch")
-        each.add_argument("--rounds", type=int, default=5, metavar="R", help="times each contestant runs (5)")
+        each.add_argument(
+            "--rounds", type=int, default=5, metavar="R", help="rounds (5; three times as many below 5 ms)"
+        )
         each.add_argument("--out", metavar="FILE", help=f"results, continued if there (in {RESULTS})")
 
 

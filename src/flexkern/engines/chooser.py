@@ -40,7 +40,7 @@ def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _traced_plan(*sizes: Any) -> Plan:
-    """The plan that compiled code follows: one for all batches, since it may be compiled for any."""
+    """The plan that compiled code follows: one for all batches and contiguous inputs, as it may be compiled for any."""
     *problem, engine = sizes
     return _cached_plan(ConvProblem(TRACED_BATCH, *problem), engine, load_costs())
 

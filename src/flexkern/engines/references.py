@@ -81,7 +81,7 @@ def cases() -> dict[str, dict[str, float]]:
 def direct_seconds(case: str, flops: float, constants: Mapping[str, float]) -> float:
     """Interpolated on logarithmic axes; beyond the largest reference in proportion, below the least by the root.
 
-    Small convolutions are mostly calls, which do not become fewer.
+    Small convolutions are mostly calls, so that half the work is not half the time.
 
     Example:
         >>> case, names = next(iter(cases().items()))

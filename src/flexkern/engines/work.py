@@ -57,12 +57,18 @@ def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
     chunks = _turns(problem, plan)
     repeated = Work(calls=(chunks - 1) * 2 * (inputs.calls + outputs.calls))
     total = inputs + outputs + kernels + product + repeated
-    if problem.channels_last:  # brought into the other order first
-        total += Work(copied=2 * BYTES * problem.batch * _size(problem.signal, problem.in_channels), calls=1)
+    if problem.channels_last:  # what is read is brought into the other order first
+        total += Work(copied=2 * BYTES * _read(problem, name), calls=1)
     if plan.block:
         ins, outs = part.batch * _size(signal, part.in_channels), part.batch * _size(output, part.out_channels)
         total += _copies(name, ins, outs, len(signal))
     return total
+
+
+def _read(problem: ConvProblem, name: str) -> int:
+    """Values that a pass reads, but for the weight."""
+    inputs, outputs = _size(problem.signal, problem.in_channels), _size(problem.output_size, problem.out_channels)
+    return problem.batch * {"forward": inputs, "input_gradient": outputs, "weight_gradient": inputs + outputs}[name]
 
 
 def _turns(problem: ConvProblem, plan: PassPlan) -> int:
@@ -89,12 +95,9 @@ def _copies(name: str, inputs: int, outputs: int, axes: int) -> Work:
 
 def direct_work(problem: ConvProblem) -> Work:
     """Work of one pass of the plain algorithm; channels count in sixteens, the width of vector registers."""
-    values = problem.batch * (
-        _size(problem.signal, problem.in_channels) + _size(problem.output_size, problem.out_channels)
-    )
     pairs = problem.out_channels if problem.depthwise else _sixteens(problem)
     flops = 2.0 * problem.batch * math.prod(problem.output_size) * math.prod(problem.kernel) * pairs
-    return Work(flops=flops, bytes=BYTES * values, calls=1)
+    return Work(flops=flops)
 
 
 def _sixteens(problem: ConvProblem) -> int:

@@ -113,7 +113,10 @@ class ContinuousConv(nn.Module):
         return dense(self.factored_weight())
 
     def plan(self, shape: Sequence[int], *, channels_last: bool = False) -> Plan:
-        """How an input of ``shape`` is convolved; ``print(layer.plan(x.shape).explain())``."""
+        """How an input of ``shape`` is convolved; ``print(layer.plan(x.shape).explain())``.
+
+        ``channels_last`` is for inputs that lie in memory so, as in a FlexNet on a CPU.
+        """
         a = self.arguments
         signal, padding = tuple(shape[-self.dims :]), crop_padding(a, self.bounds)
         if a.padding_mode != "zeros":  # the signal is extended first, by that much
@@ -141,9 +144,9 @@ class ContinuousConv(nn.Module):
         entry = reuse(self, self.bounds, self.factored_weight)
         whole = self.factored_weight() if entry is None else entry.weight
         signal, weight = self._match_dtypes(input if batched else input.unsqueeze(0), whole)
-        plan = self.plan(input.shape, channels_last=lies_channels_last(signal))
         if self.arguments.padding_mode != "zeros":
             signal = pad(signal, crop_padding(self.arguments, self.bounds), self.arguments.padding_mode)
+        plan = self.plan(input.shape, channels_last=lies_channels_last(signal))
         prepared = None if entry is None else reuse_spectrum(entry, weight, plan)
         output = run(signal, weight, plan, self.bias, prepared)
         return output if batched else output.squeeze(0)

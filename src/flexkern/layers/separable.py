@@ -147,9 +147,9 @@ class SeparableFlexConv(nn.Module):
         """The kernels of the one dense convolution that equals both steps, sampled now."""
         return self.pointwise.weight * self.depthwise.weight.squeeze(1)
 
-    def plan(self, shape: Sequence[int]) -> Plan:
+    def plan(self, shape: Sequence[int], *, channels_last: bool = False) -> Plan:
         """How the depthwise step convolves an input of ``shape``."""
-        return self.depthwise.plan(shape)
+        return self.depthwise.plan(shape, channels_last=channels_last)
 
     def forward(self, input: Tensor) -> Tensor:
         mixed: Tensor = self.pointwise(self.depthwise(input))
