@@ -13,6 +13,7 @@ from flexkern.engines.chooser import make_plan
 from flexkern.engines.costs import CostModel, constant_names
 from flexkern.engines.plan import PASSES
 from flexkern.engines.references import SIGNALS, case_of, cases, direct_seconds, references
+from flexkern.engines.work import direct_work
 
 CASE = "direct/2d/dense/forward/contiguous/single/5"
 
@@ -45,6 +46,24 @@ def test_beyond_the_references_time_grows_with_work_and_below_them_with_its_root
     low, *_, high = points.values()
     assert direct_seconds(CASE, 3 * high, constants) == pytest.approx(24)
     assert direct_seconds(CASE, low / 100, constants) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "padding", "stride", "dilation"),
+    [
+        (1, (0, 0), 1, 1),
+        (17, (8, 8), 1, 1),
+        (31, (30, 0), 1, 1),
+        (5, (4, 2), 1, 2),
+        (9, (4, 4), 2, 1),
+        (24, (0, 0), 1, 1),
+    ],
+)
+def test_taps_on_padding_are_not_work(kernel, padding, stride, dilation):
+    problem = ConvProblem(3, 1, 1, (24,), (kernel,), (stride,), (padding,), (dilation,))
+    (signal,), (taps,), (outputs,) = problem.geometry
+    met = sum(u + tap in signal for u in outputs for tap in taps)
+    assert direct_work(problem).flops == pytest.approx(2 * 3 * met, rel=0 if stride == dilation == 1 else 0.05)
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 4, 6, 8, 40])

@@ -94,10 +94,24 @@ def _copies(name: str, inputs: int, outputs: int, axes: int) -> Work:
 
 
 def direct_work(problem: ConvProblem) -> Work:
-    """Work of one pass of the plain algorithm; channels count in sixteens, the width of vector registers."""
+    """Work of one pass of the plain algorithm, but for taps on padding; channels count in sixteens, as in registers."""
     pairs = problem.out_channels if problem.depthwise else _sixteens(problem)
-    flops = 2.0 * problem.batch * math.prod(problem.output_size) * math.prod(problem.kernel) * pairs
-    return Work(flops=flops)
+    taps = math.prod(map(_taps, *problem.geometry))
+    return Work(flops=2.0 * problem.batch * pairs * taps)
+
+
+def _taps(signal: range, kernel: range, output: range) -> float:
+    """Pairs of an output and a tap that meet the signal, counted as if positions were dense.
+
+    Those that miss it form a triangle on either side, cut off where a tap misses it for every output.
+    """
+
+    def triangle(over: int) -> float:
+        return over * (over + kernel.step) / (2 * kernel.step * output.step) if over > 0 else 0.0
+
+    span = len(output) * output.step
+    sides = (-kernel[0], output[-1] + kernel[-1] - signal[-1])
+    return max(len(kernel) * len(output) - sum(triangle(over) - triangle(over - span) for over in sides), len(output))
 
 
 def _sixteens(problem: ConvProblem) -> int:
