@@ -1,7 +1,8 @@
 """flexkern: PyTorch convolutions whose kernels adapt.
 
 * Layers: ``FlexConv1d/2d/3d`` learn their size, ``CKConv1d/2d/3d`` have continuous kernels of a given size,
-  ``SeparableFlexConv1d/2d/3d`` are the depthwise-separable form. All take the arguments of ``torch.nn.ConvNd``.
+  ``SeparableFlexConv1d/2d/3d`` are the depthwise-separable form; the kernels of ``AdaptiveConv1d/2d/3d`` are computed
+  from the input. All take the arguments of ``torch.nn.ConvNd``.
 * What a kernel is made of: ``MAGNet``, ``GaborNet``, ``FourierNet``, ``SIREN``, ``MLP``, ``Table`` and the
   ``GaussianWindow`` whose width is the size.
 * Sizes: ``sizes(model)``, ``freeze_sizes(model)``, ``unfreeze_sizes(model)``, ``size_parameters(model)``.
@@ -20,6 +21,9 @@ from .generators import GaborNet as GaborNet
 from .generators import Generator as Generator
 from .generators import MAGNet as MAGNet
 from .generators import Table as Table
+from .layers import AdaptiveConv1d as AdaptiveConv1d
+from .layers import AdaptiveConv2d as AdaptiveConv2d
+from .layers import AdaptiveConv3d as AdaptiveConv3d
 from .layers import CKConv1d as CKConv1d
 from .layers import CKConv2d as CKConv2d
 from .layers import CKConv3d as CKConv3d

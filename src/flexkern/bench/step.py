@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 from ..layers import size_parameters, sizes
 from ..models import create_model
 from .authors import authors_model
+from .isolated import in_own_process
 from .memory import peak_memory
 from .store import Entry, ResultsFile
 from .timing import ROUNDS, interleave, time_runs
@@ -64,8 +63,6 @@ CASES = (
     StepCase("flextcn4", (64, 1, 784), 784, 1.0, 3),
     StepCase("flextcn4", (8, 1, 16_000), 16_000, 0.075, 6),
 )
-RETURN_AT_ONCE = "MALLOC_MMAP_THRESHOLD_"
-"""Environment variable of the GNU C library: larger blocks are mapped by themselves and unmapped when freed."""
 GROWTH_LIMIT = 2.0
 """How much longer FlexNet-7 may take at its largest width than at its smallest, ours."""
 
@@ -142,19 +139,8 @@ def make_batch(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
 
 
 def step_memory(case: StepCase, contestant: str) -> int | None:
-    """Bytes that one step takes on top of model and data, measured in a new process.
-
-    The process gives freed memory back at once: what an allocator keeps for later varies from run to run.
-    """
-    before = os.environ.get(RETURN_AT_ONCE)
-    os.environ[RETURN_AT_ONCE] = str(2**20)
-    try:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            return pool.apply(_memory_here, (case, contestant, torch.get_num_threads()))
-    finally:
-        os.environ.pop(RETURN_AT_ONCE)
-        if before is not None:
-            os.environ[RETURN_AT_ONCE] = before
+    """Bytes that one step takes on top of model and data, measured in a new process."""
+    return in_own_process(_memory_here, case, contestant, torch.get_num_threads())
 
 
 def _memory_here(case: StepCase, contestant: str, threads: int) -> int | None:

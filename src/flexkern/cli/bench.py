@@ -7,20 +7,21 @@ from pathlib import Path
 
 from .text import Parser
 
-ABOUT = "measure convolutions against other libraries, or training steps against the authors' algorithm"
+ABOUT = "measure convolutions, training steps and adaptive convolutions against other implementations"
 EXAMPLES = """\
 examples:
   flexkern bench conv                              a dozen convolutions, about a minute
   flexkern bench conv --only auto,direct,torch     some contestants
   flexkern bench conv --subset full --minutes 20   the whole grid in parts: run again to continue
   flexkern bench step --skip-slow                  training steps of FlexNet-7 and FlexTCN-4
+  flexkern bench adaptive                          adaptive convolutions against plain torch, some minutes
 """
 RESULTS = Path("benchmarks", "results")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """``conv`` or ``step``, each with its options."""
-    kinds = parser.add_subparsers(dest="kind", metavar="conv|step", required=True, parser_class=Parser)
+    """``conv``, ``step`` or ``adaptive``, each with its options."""
+    kinds = parser.add_subparsers(dest="kind", metavar="conv|step|adaptive", required=True, parser_class=Parser)
     conv = kinds.add_parser("conv", description="Measure single convolutions.", help="single convolutions")
     conv.add_argument("--subset", default="quick", metavar="S", help="quick (default), full, claims or growth")
     conv.add_argument("--only", default="", metavar="A,B", help="contestants, by default all: auto,torch,...")
@@ -28,7 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     conv.add_argument("--minutes", type=float, metavar="M", help="begin no new point after M minutes")
     step = kinds.add_parser("step", description="Measure whole training steps.", help="whole training steps")
     step.add_argument("--skip-slow", action="store_true", help="leave out what takes minutes per step")
-    for each in (conv, step):
+    adaptive = kinds.add_parser(
+        "adaptive", description="Measure adaptive convolutions.", help="kernels that the input decides"
+    )
+    adaptive.add_argument("--subset", default="claims", metavar="S", help="claims (default) or full")
+    adaptive.add_argument("--only", default="", metavar="A,B", help="contestants, by default all: ours,unfold,...")
+    for each in (conv, step, adaptive):
         each.add_argument("--threads", type=int, metavar="T", help="threads of torch")
         each.add_argument(
             "--rounds", type=int, default=5, metavar="R", help="rounds (5; three times as many below 5 ms)"
@@ -46,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError(f"`--{name}` must be positive, got {value}.")
     if options.threads:
         torch.set_num_threads(options.threads)
-    return _steps(options) if options.kind == "step" else _convolutions(options)
+    return {"step": _steps, "conv": _convolutions, "adaptive": _adaptive}[options.kind](options)
 
 
 def _convolutions(options: argparse.Namespace) -> int:
@@ -66,6 +72,16 @@ def _steps(options: argparse.Namespace) -> int:
 
     out = options.out or RESULTS / "step.json"
     measure_steps(out, skip_slow=options.skip_slow, rounds=options.rounds, say=_say)
+    print(f"written to {out}")
+    return 0
+
+
+def _adaptive(options: argparse.Namespace) -> int:
+    from ..bench.adaptive import measure_adaptive
+
+    out = options.out or RESULTS / f"adaptive-{options.subset}.json"
+    only = [name for name in options.only.split(",") if name]
+    measure_adaptive(options.subset, out, only=only, rounds=options.rounds, say=_say)
     print(f"written to {out}")
     return 0
 

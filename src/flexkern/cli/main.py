@@ -8,16 +8,18 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from . import bench, doctor, evaluate, recipes, train, tune
+from . import bench, doctor, evaluate, inspect, recipes, reproduce, train, tune
 from .text import Parser, version
 
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "eval": evaluate,
+    "inspect": inspect,
     "recipes": recipes,
     "doctor": doctor,
     "tune": tune,
     "bench": bench,
+    "reproduce": reproduce,
 }
 USER_ERRORS = (ValueError, OSError, ImportError)
 
@@ -30,6 +32,7 @@ examples:
   flexkern doctor                              is everything installed and right?
   flexkern tune                                measure this machine, so that engines are chosen for it
   flexkern bench conv                          how fast convolutions are here
+  flexkern reproduce adaptive-mnist            a published comparison, run again
 """
 
 

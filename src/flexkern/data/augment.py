@@ -5,9 +5,11 @@ Each sample gets an amount of its own. What moves in repeats the border, so it i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 Augmentation = Callable[[Tensor, "Generator | None"], Tensor]
@@ -69,6 +71,23 @@ def random_noise(x: Tensor, std: float, generator: Generator | None = None) -> T
     return x + std * torch.randn(x.shape, generator=generator, device=device).to(x)
 
 
+def random_rotate(x: Tensor, degrees: float, generator: Generator | None = None) -> Tensor:
+    """Turns each image (H, W) about its middle by an angle uniform in -degrees..degrees; bilinear."""
+    if not 0 <= degrees <= 180:
+        raise ValueError(f"`degrees` must be in [0, 180], got {degrees}.")
+    angle = _uniform(degrees * math.pi / 180, x, generator)
+    cos, sin = angle.cos(), angle.sin()
+    return _warp(x, torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1))
+
+
+def random_zoom(x: Tensor, fraction: float, generator: Generator | None = None) -> Tensor:
+    """Enlarges each image about its middle by a factor uniform in 1 - fraction..1 + fraction; bilinear."""
+    if not 0 <= fraction < 1:
+        raise ValueError(f"`fraction` must be in [0, 1), got {fraction}.")
+    factor = 1 + _uniform(fraction, x, generator)
+    return _warp(x, torch.eye(2, device=x.device) / factor[:, None, None])
+
+
 # name -> (function, type of its amount; None if it takes none)
 AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], type[int] | type[float] | None]] = {
     "shift": (random_shift, int),
@@ -76,6 +95,8 @@ AUGMENTATIONS: dict[str, tuple[Callable[..., Tensor], type[int] | type[float] | 
     "roll": (random_roll, float),
     "scale": (random_scale_noise, float),
     "noise": (random_noise, float),
+    "rotate": (random_rotate, float),
+    "zoom": (random_zoom, float),
 }
 
 
@@ -98,7 +119,7 @@ def build_augmentation(names: Sequence[str]) -> Augmentation:
         return x
 
     # so that an amount out of range is refused here, not in the first batch
-    augment(torch.zeros(1, 1, 1), Generator())
+    augment(torch.zeros(1, 1, 1, 1), Generator())
     return augment
 
 
@@ -124,6 +145,20 @@ def _whole(
     device = x.device if generator is None else generator.device
     start = -most if low is None else low
     return torch.randint(start, most + 1, shape, generator=generator, device=device).to(x.device)
+
+
+def _uniform(most: float, x: Tensor, generator: Generator | None) -> Tensor:
+    """One number per sample, uniform in -most..most."""
+    device = x.device if generator is None else generator.device
+    return most * (2 * torch.rand(len(x), generator=generator, device=device) - 1).to(x)
+
+
+def _warp(x: Tensor, matrices: Tensor) -> Tensor:
+    """Images read at positions multiplied with (B, 2, 2), about the middle; the border is repeated."""
+    if x.ndim != 4:
+        raise ValueError(f"rotation and zoom are for images (B, C, H, W), got {tuple(x.shape)}.")
+    grid = F.affine_grid(F.pad(matrices, (0, 1)), list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
 
 
 def _along(values: Tensor, axis: int, ndim: int) -> Tensor:

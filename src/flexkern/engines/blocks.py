@@ -5,7 +5,8 @@ import dataclasses
 import torch.nn.functional as F
 from torch import Tensor
 
-from .plan import ConvProblem, last_axes
+from ..indexing import last_axes
+from .plan import ConvProblem
 
 
 def block_problem(problem: ConvProblem, block: tuple[int, ...]) -> ConvProblem:

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..indexing import last_axes
 from ..tracing import plain_operations
 from .dft import Positions, multiplicity
-from .plan import last_axes
 
 PART_BYTES, PART_LEAST = 2**20, 8
 """Spectra that are turned round at a time: what a core's own cache holds, and no less than fills its lines."""

@@ -2,17 +2,11 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 Padding = tuple[tuple[int, int], ...]
 PASSES = ("forward", "input_gradient", "weight_gradient")
-
-
-def last_axes(slices: Iterable[slice]) -> Any:
-    """An index of the last axes only."""
-    return (..., *slices)
 
 
 class Geometry(NamedTuple):

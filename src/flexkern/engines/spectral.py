@@ -9,11 +9,12 @@ from typing import Any, TypeGuard, cast
 import torch
 from torch import Tensor
 
+from ..indexing import last_axes
 from ..tracing import plain_operations, transforming
 from .blocks import block_problem, cut_output, cut_signal, join_output, join_signal
 from .dft import MatrixTransform, Split
 from .fft import FrequencyFirstTransform, LibraryTransform
-from .plan import ConvProblem, PassPlan, last_axes
+from .plan import ConvProblem, PassPlan
 from .products import DenseComplex, DenseSplit, PointwiseComplex, PointwiseSplit
 from .weight import FactoredWeight, Weight, dense, factors, gradients_of_factors
 

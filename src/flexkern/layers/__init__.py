@@ -1,5 +1,8 @@
-"""Drop-in convolutions with continuous kernels and learned sizes."""
+"""Drop-in convolutions with continuous kernels and learned sizes, or with kernels that the input decides."""
 
+from .adaptive import AdaptiveConv1d as AdaptiveConv1d
+from .adaptive import AdaptiveConv2d as AdaptiveConv2d
+from .adaptive import AdaptiveConv3d as AdaptiveConv3d
 from .ckconv import CKConv1d as CKConv1d
 from .ckconv import CKConv2d as CKConv2d
 from .ckconv import CKConv3d as CKConv3d

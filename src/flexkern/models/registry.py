@@ -13,8 +13,10 @@ from ..layers import CKConv1d, CKConv2d, FlexConv1d, FlexConv2d, SeparableFlexCo
 from ..nearest import did_you_mean
 from ..windows import GaussianWindow
 from .blocks import CausalConv1d
+from .compact import adaptive_net, plain_net
 from .flexnet import FlexNet
 from .flextcn import FlexTCN
+from .lenet import lenet
 
 Factors = Sequence[tuple[float, int]]
 
@@ -55,6 +57,8 @@ def sequence_net(
     return FlexTCN(in_channels, classes, conv, widths=(width,) * blocks, dropout=dropout)
 
 
+TINY: dict[str, Any] = {"width": 4, "separable": (True, True), "mirrored": True}
+
 Builder = functools.partial[Any]
 
 MODELS: dict[str, Builder] = {
@@ -72,6 +76,13 @@ MODELS: dict[str, Builder] = {
     "separable_flextcn": functools.partial(sequence_net, SeparableFlexConv1d),
     "cktcn": functools.partial(sequence_net, CKConv1d, generator="siren"),
     "convtcn": functools.partial(sequence_net, CausalConv1d, kernel_size=7),
+    "adaptive_lenet": functools.partial(adaptive_net),
+    "adaptive_lenet_1k": functools.partial(adaptive_net, generator_size=1, stages=((8, 9), (9, 9)), **TINY),
+    "plain_lenet": functools.partial(plain_net),
+    "plain_lenet_wide": functools.partial(plain_net, width=24, stages=((24, 24), (32, 32))),
+    "plain_lenet_1k": functools.partial(plain_net, stages=((8, 9), (9, 10)), **TINY),
+    "lenet5": functools.partial(lenet),
+    "lenet_caffe": functools.partial(lenet, widths=(20, 50), hidden=(500,), padding=0),
 }
 
 
@@ -88,7 +99,8 @@ def list_models(pattern: str = "*") -> list[str]:
 def create_model(name: str, **options: Any) -> nn.Module:
     """Build a model by name.
 
-    Options are those of :func:`image_net` or :func:`sequence_net` and, beyond them, of the convolution. All may be
+    Options are those of the network's builder (:func:`image_net`, :func:`sequence_net`,
+    :func:`~flexkern.models.compact.adaptive_net` ...) and, for the first two, of the convolution. All may be
     plain values: ``generator={"name": "magnet", "hidden": 64}`` and ``window={"per_channel": True}`` are the same
     as the factories ``MAGNet(hidden=64)`` and ``GaussianWindow(per_channel=True)``.
 
@@ -120,7 +132,7 @@ def model_options(name: str) -> list[str]:
     """
     builder = MODELS[name]
     network = [p for p in inspect.signature(builder.func).parameters if p not in ("layer", "options")]
-    convolution = inspect.signature(builder.args[0].__init__).parameters
+    convolution = inspect.signature(builder.args[0].__init__).parameters if builder.args else ()
     return network + [name for name in ("generator", "window", "init_size", "engine") if name in convolution]
 
 

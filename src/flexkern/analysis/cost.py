@@ -1,0 +1,67 @@
+"""What one forward pass costs, counted: multiplications and evaluations of nonlinear functions."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..layers.adaptive import AdaptiveConv
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softmax, nn.Hardtanh)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Per sample: multiply-accumulates, evaluations of activation functions; and numbers in parameters."""
+
+    macs: int
+    activations: int
+    parameters: int
+
+
+def count_cost(model: nn.Module, shape: Sequence[int]) -> Cost:
+    """Counts convolutions, linear maps, adaptive convolutions and activation modules of one forward pass.
+
+    An adaptive convolution costs the generator's products, one activation per kernel value, and the products with
+    the input. Norms, pooling and additions are left out. ``shape`` is that of one sample, (channels, *signal).
+
+    Example:
+        >>> count_cost(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU()), (1, 8, 8))
+        Cost(macs=2304, activations=256, parameters=40)
+    """
+    totals = [0, 0]
+
+    def count(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        macs, activations = _cost_of(module, output)
+        totals[0] += macs
+        totals[1] += activations
+
+    counted = (AdaptiveConv, *CONVOLUTIONS, nn.Linear, *ACTIVATIONS)
+    hooks = [module.register_forward_hook(count) for module in model.modules() if isinstance(module, counted)]
+    reference = next(model.parameters())
+    was_training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
+    finally:
+        model.train(was_training)
+        for hook in hooks:
+            hook.remove()
+    return Cost(totals[0], totals[1], sum(parameter.numel() for parameter in model.parameters()))
+
+
+def _cost_of(module: nn.Module, output: Tensor) -> tuple[int, int]:
+    if isinstance(module, AdaptiveConv):
+        form, positions = module.form, math.prod(output.shape[2:])
+        values = form.banks * form.rows * positions
+        applied = form.outputs * form.in_channels * form.taps * positions
+        return values * form.seen * math.prod(form.generator) + applied, values
+    if isinstance(module, CONVOLUTIONS):
+        return output.numel() * module.in_channels // module.groups * math.prod(module.kernel_size), 0
+    if isinstance(module, nn.Linear):
+        return output.numel() * module.in_features, 0
+    return 0, output.numel()

@@ -1,0 +1,43 @@
+"""``flexkern inspect``: how adaptive the kernels of a trained model are; the last line is JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from .text import table
+
+ABOUT = "how much the kernels of a trained adaptive model depend on the input; the last line is JSON"
+EXAMPLES = """\
+examples:
+  flexkern inspect runs/mnist-adaptive
+  flexkern inspect mnist-adaptive --data-dir ~/data/mnist --figure kernels.png
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model, its data, and where to draw."""
+    parser.add_argument(
+        "run_or_weights",
+        metavar="RUN|WEIGHTS",
+        help="a run folder, a .safetensors file, or the name of shipped weights",
+    )
+    parser.add_argument("--data-dir", "--data_dir", metavar="D", help="folder with local copies of the data")
+    parser.add_argument("--figure", metavar="FILE", help="draw the kernels of two images here")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures, draws, prints."""
+    from ..report.adaptive import inspect_adaptive
+
+    found = inspect_adaptive(options.run_or_weights, options.data_dir, figure=options.figure)
+    print(table(["layer", "varies"], [[name, f"{100 * share:.1f} %"] for name, share in found["share"].items()]))
+    print(
+        f"\naccuracy {100 * found['accuracy']:.2f} %; with the mean kernels instead"
+        f" {100 * found['accuracy_of_mean']:.2f} % ({found['n']:,} validation images)"
+    )
+    if options.figure:
+        print(f"written to {Path(options.figure)}")
+    print(json.dumps(found))
+    return 0

@@ -1,0 +1,60 @@
+"""``flexkern reproduce``: the comparisons behind the published results."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .text import table
+
+ABOUT = "run a comparison again, whole or in parts, and write its results"
+EXAMPLES = """\
+examples:
+  flexkern reproduce adaptive-mnist --data-dir ~/data/mnist                    everything: hours
+  flexkern reproduce adaptive-mnist --data-dir D --only adaptive --seeds 0     one run
+Run it again to continue: runs that the file of results holds are not repeated.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The comparison, and which part of it."""
+    parser.add_argument("name", metavar="NAME", choices=["adaptive-mnist"], help="adaptive-mnist")
+    parser.add_argument("--only", default="", metavar="A,B", help="contestants, by default all")
+    parser.add_argument("--seeds", default="0,1,2", metavar="S,S", help="seeds (0,1,2)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipes' (for a try)")
+    parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads per run (1)")
+    parser.add_argument("--data-dir", metavar="D", help="folder with local copies of the data")
+    parser.add_argument("--out", metavar="FILE", help="results, continued if there (results/NAME.json)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains what is missing, measures, prints a table."""
+    from ..reproduce import reproduce_adaptive_mnist
+
+    try:
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+    except ValueError:
+        raise ValueError(f"`--seeds` must be whole numbers such as 0,1,2, got {options.seeds!r}.") from None
+    given = {"data.dir": options.data_dir, "epochs": options.epochs, "threads": options.threads}
+    changes = {key: value for key, value in given.items() if value is not None}
+    out = Path(options.out) if options.out else Path("results") / f"{options.name}.json"
+    only = [name for name in options.only.split(",") if name]
+    result = reproduce_adaptive_mnist(out, only=only, seeds=seeds, changes=changes, say=_say)
+    print(table(["contestant", "accuracy %", "seeds", "parameters", "MACs", "ms"], _rows(result)))
+    print(f"written to {out}")
+    return 0
+
+
+def _rows(result: dict) -> list[list[str]]:
+    rows = []
+    for name, entry in result["contestants"].items():
+        accuracy = f"{100 * entry['accuracy_mean']:.2f}"
+        if entry["accuracy_sd"] is not None:
+            accuracy += f" +- {100 * entry['accuracy_sd']:.2f}"
+        counts = [f"{entry[key]:,}" for key in ("parameters", "macs")]
+        rows.append([name, accuracy, str(len(entry["runs"])), *counts, f"{1e3 * entry['latency']:.2f}"])
+    return rows
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,152 @@
+"""The adaptive convolution block by block: kernels live in the cache only, and backward computes them again.
+
+The kernels of all positions are ``out_channels`` times larger than the unfolded input, which is larger than the
+input by the window. Here some samples are unfolded; of a block of positions one product of matrices gives what the
+generator says, kernels are made and applied in place, and the block is forgotten.
+"""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .form import AdaptiveForm
+from .kernels import kernels_of
+from .patches import add_values, fold, has_ones, seen_by, unfold, values_of
+
+CACHE_VALUES = {"cpu": 2**19}
+"""Kernel values in a block, by device: 2 MB, what the caches near the cores hold of two or three buffers."""
+ELSEWHERE_VALUES = 2**24
+LEAST_POSITIONS = 64
+"""Positions below which a product of matrices is mostly overhead."""
+PATCH_VALUES = 2**20
+"""Unfolded values that are held at a time, if one sample has no more."""
+
+
+class Block(NamedTuple):
+    """A range of banks and a range of positions, and the groups that the banks belong to."""
+
+    banks: slice
+    positions: slice
+    groups: slice
+
+
+class Gradients(NamedTuple):
+    """Of input, embedded weight, gain and scale; None where not asked for."""
+
+    padded: Tensor | None
+    matrices: Tensor | None
+    gain: Tensor | None
+    scale: Tensor | None
+
+
+def forward_blocks(
+    padded: Tensor, matrices: Tensor, form: AdaptiveForm, gain: Tensor | None = None, scale: Tensor | None = None
+) -> Tensor:  # (B, in, *padded) -> (B, out, *S)
+    """All positions; the generator's ``matrices`` are those of :func:`embed`."""
+    size = form.output_size(padded.shape)
+    output = padded.new_empty(padded.shape[0], form.out_channels, *size)
+    kernels = kernels_of(form, gain, scale)
+    prepared = kernels.prepare(matrices)
+    for samples in _samples(padded, form):
+        patches = unfold(padded[samples], form, ones=has_ones(matrices, form))
+        found = padded.new_zeros(form.groups, form.outputs, patches.shape[2])
+        for block in _blocks(form, patches.shape[2], padded.device.type):
+            z = torch.bmm(prepared[block.banks], seen_by(patches, form, block.banks, block.positions))
+            values = values_of(patches, form, block.banks, block.positions)
+            parts = kernels.make(z, block.banks).mul_(values[:, None]).sum((2, 3))
+            found[block.groups, :, block.positions] += _added_up(parts, form)
+        output[samples] = found.view(form.out_channels, -1, *size).transpose(0, 1)
+    return output
+
+
+def backward_blocks(
+    padded: Tensor,
+    matrices: Tensor,
+    form: AdaptiveForm,
+    gradient: Tensor,
+    needs: tuple[bool, bool],
+    *,
+    gain: Tensor | None = None,
+    scale: Tensor | None = None,
+) -> Gradients:
+    """Gradients from the input alone; ``needs`` those of (input, parameters)."""
+    of_padded = torch.zeros_like(padded) if needs[0] else None
+    rest = [None if one is None or not needs[1] else torch.zeros_like(one) for one in (matrices, gain, scale)]
+    found = Gradients(of_padded, *rest)
+    ones = has_ones(matrices, form)
+    for samples in _samples(padded, form):
+        patches = unfold(padded[samples], form, ones=ones)
+        of_patches = torch.zeros_like(patches) if needs[0] else None
+        of_outputs = gradient[samples].transpose(0, 1).reshape(form.groups, form.outputs, -1)
+        _sample_gradients(patches, of_patches, of_outputs, matrices, form, found, gain=gain, scale=scale)
+        if of_padded is not None and of_patches is not None:
+            fold(of_patches[:, : of_patches.shape[1] - ones], of_padded[samples], form)
+    return found
+
+
+def _sample_gradients(
+    patches: Tensor,
+    of_patches: Tensor | None,
+    of_outputs: Tensor,
+    matrices: Tensor,
+    form: AdaptiveForm,
+    found: Gradients,
+    *,
+    gain: Tensor | None,
+    scale: Tensor | None,
+) -> None:
+    """Adds what the unfolded samples contribute to ``of_patches`` and ``found``."""
+    kernels = kernels_of(form, gain, scale)
+    prepared = kernels.prepare(matrices)
+    for banks, positions, groups in _blocks(form, patches.shape[2], patches.device.type):
+        seen, values = seen_by(patches, form, banks, positions), values_of(patches, form, banks, positions)
+        weighted = _per_bank(of_outputs[groups, :, positions], banks)[:, :, None, None]
+        of = kernels.gradients(torch.bmm(prepared[banks], seen), values, weighted, banks)
+        if found.matrices is not None:
+            found.matrices[banks].baddbmm_(of.z, seen.mT)
+        for whole, part in ((found.gain, of.gain), (found.scale, of.scale)):
+            if whole is not None and part is not None:
+                whole[banks] += part
+        if of_patches is not None:
+            seen_by(of_patches, form, banks, positions).baddbmm_(matrices[banks].mT, of.z)
+            add_values(of_patches, of.values, form, banks, positions)
+
+
+def _samples(padded: Tensor, form: AdaptiveForm) -> Iterator[slice]:
+    """Parts of the batch that are unfolded at a time."""
+    each = padded.shape[1] * math.prod(w.size for w in form.windows) * math.prod(form.output_size(padded.shape))
+    step = max(1, PATCH_VALUES // each)
+    return (slice(start, start + step) for start in range(0, padded.shape[0], step))
+
+
+@functools.lru_cache(maxsize=256)
+def _blocks(form: AdaptiveForm, positions: int, device: str) -> tuple[Block, ...]:
+    """All positions of all banks; banks of one group together, or whole groups."""
+    budget = CACHE_VALUES.get(device, ELSEWHERE_VALUES)
+    width = min(positions, max(LEAST_POSITIONS, budget // (form.banks * form.rows)))
+    width = -(-positions // -(-positions // width))  # blocks of equal size
+    step = min(form.banks, max(1, budget // (form.rows * width)))
+    if step >= form.per_group:
+        step -= step % form.per_group
+    else:
+        step = max(n for n in range(1, step + 1) if form.per_group % n == 0)
+    found = []
+    for first, start in itertools.product(range(0, form.banks, step), range(0, positions, width)):
+        last = min(first + step, form.banks)
+        groups = slice(first // form.per_group, -(-last // form.per_group))
+        found.append(Block(slice(first, last), slice(start, min(start + width, positions)), groups))
+    return tuple(found)
+
+
+def _added_up(parts: Tensor, form: AdaptiveForm) -> Tensor:  # (banks, outputs, positions) -> (groups, ...)
+    count = min(len(parts), form.per_group)
+    return parts if count == 1 else parts.view(-1, count, *parts.shape[1:]).sum(1)
+
+
+def _per_bank(of_outputs: Tensor, banks: slice) -> Tensor:  # (groups, outputs, positions) -> (banks, ...)
+    return of_outputs.repeat_interleave((banks.stop - banks.start) // len(of_outputs), 0)

@@ -1,0 +1,93 @@
+"""The entry: kernels from the input, applied to the input, by whichever form suits the moment."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...tracing import compiling, transforming
+from .blocks import backward_blocks, forward_blocks
+from .form import AdaptiveForm
+from .op import traced_adaptive_conv
+from .patches import embed, unembed
+from .plain import plain_adaptive_conv
+
+
+def adaptive_conv(
+    padded: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    form: AdaptiveForm,
+    *,
+    gain: Tensor | None = None,
+    scale: Tensor | None = None,
+    remat: bool = True,
+) -> Tensor:  # (B, in, *padded) -> (B, out, *S)
+    r"""Convolution whose kernel at every position is computed from the input around that position.
+
+    .. math:: z_{ocu}(p) = \beta_{ocu} + \sum_a Q_{ocu}(a) X_c(p + a), \quad K = \mathrm{squash}(z), \quad
+        Y_o(p) = \sum_{c,u} K_{ocu}(p) X_c(p + u)
+
+    Zamora Esquivel et al. 2019 with ``squash="tanh"``; other sharings let :math:`Q` see all channels, see
+    :class:`~flexkern.layers.adaptive.AdaptiveConv`.
+
+    Args:
+        padded: the signal, extended by the padding and by ``form.reach`` beyond it.
+        weight: Q, the weight of the generator's convolution: (banks * rows, seen, *generator).
+        bias: beta, (banks * rows,), or None.
+        gain: factors of the squashed values, (banks, outputs, applied, taps).
+        scale: factors of whole kernels, (banks, outputs, applied).
+        remat: save the input only and compute kernels again in backward; else autograd keeps them all.
+
+    Example:
+        >>> form = AdaptiveForm(1, 2, (3,), (3,), (1,), (1,), 1, "pair", "tanh")
+        >>> adaptive_conv(torch.randn(4, 1, 10), torch.randn(6, 1, 3), None, form).shape
+        torch.Size([4, 2, 8])
+    """
+    tensors = [one for one in (padded, weight, bias, gain, scale) if one is not None]
+    recorded = torch.is_grad_enabled() and any(one.requires_grad for one in tensors)
+    if compiling():
+        if not torch.compiler.is_exporting() and isinstance(form.squash, str):
+            return traced_adaptive_conv(padded, embed(weight, bias, form), form, gain, scale)
+        return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
+    if transforming() or padded.numel() == 0 or (recorded and not remat):
+        return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
+    matrices = embed(weight, bias, form)
+    if not recorded:
+        return forward_blocks(padded, matrices, form, gain, scale)
+    output: Tensor = AdaptiveConvolution.apply(form, padded, matrices, gain, scale)
+    return output
+
+
+class AdaptiveConvolution(torch.autograd.Function):
+    """Blocks forward, blocks backward; saves its inputs only."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, form: AdaptiveForm, padded: Tensor, matrices: Tensor, gain: Tensor | None, scale: Tensor | None
+    ) -> Tensor:
+        ctx.form = form
+        ctx.save_for_backward(padded, matrices, gain, scale)
+        return forward_blocks(padded, matrices, form, gain, scale)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        padded, matrices, gain, scale = ctx.saved_tensors
+        if torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(gradient):
+            return None, *_differentiable(gradient, padded, matrices, gain, scale, ctx.form)
+        needs = ctx.needs_input_grad[1], any(ctx.needs_input_grad[2:])
+        return None, *backward_blocks(padded, matrices, ctx.form, gradient, needs, gain=gain, scale=scale)
+
+
+def _differentiable(
+    gradient: Tensor, padded: Tensor, matrices: Tensor, gain: Tensor | None, scale: Tensor | None, form: AdaptiveForm
+) -> tuple[Tensor | None, ...]:
+    """The gradients as a graph, for gradients of gradients: the plain form, differentiated by autograd."""
+    tensors = (padded, matrices, gain, scale)
+    wanted = [one for one in tensors if one is not None and one.requires_grad]
+    recorded = torch.is_grad_enabled()
+    with torch.enable_grad():
+        weight, bias, whole = unembed(matrices, form)
+        output = plain_adaptive_conv(padded, weight, bias, whole, gain=gain, scale=scale)
+    found = iter(torch.autograd.grad(output, wanted, gradient, create_graph=recorded))
+    return tuple(next(found) if one is not None and one.requires_grad else None for one in tensors)

@@ -1,0 +1,154 @@
+"""What an adaptive convolution is: its windows, who sees what, and how the generator's output becomes kernels."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...indexing import last_axes
+
+SHARINGS = ("pair", "shared", "full", "depthwise")
+Squash = str | Callable[[Tensor], Tensor]
+
+
+def gaussian(z: Tensor) -> Tensor:
+    r""":math:`e^{-z^2}`: 1 where the generator says nothing, less wherever its output is large."""
+    return z.square().neg().exp()
+
+
+def softmax(z: Tensor) -> Tensor:  # (..., taps, positions)
+    """Positive weights whose sum over the window is 1."""
+    return z.softmax(-2)
+
+
+SQUASHES: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "hardtanh": F.hardtanh,
+    "gaussian": gaussian,
+    "softmax": softmax,
+}
+
+
+class Window(NamedTuple):
+    """One axis: kernel and generator see parts of a common window of ``size`` taps, from ``kernel`` and ``generator``.
+
+    The generator's window lies in the middle of the kernel's; where the difference is odd, half a tap further left.
+    """
+
+    size: int
+    kernel: slice
+    generator: slice
+
+    @classmethod
+    def around(cls, kernel: int, generator: int) -> "Window":
+        """The least window that holds both."""
+        start = (kernel - generator) // 2
+        first, last = min(0, start), max(kernel, start + generator)
+        return cls(last - first, slice(-first, kernel - first), slice(start - first, start + generator - first))
+
+
+@dataclass(frozen=True)
+class AdaptiveForm:
+    """The integers and names of an adaptive convolution.
+
+    Banks are the groups of channels that a generator sees: single channels if ``sharing`` is "pair", else the groups.
+    A bank's generator has ``rows = outputs * applied * taps`` outputs, in that order.
+
+    Example:
+        >>> AdaptiveForm(3, 16, (3, 3), (3, 3), (1, 1), (1, 1), 1, "pair", "tanh").rows
+        144
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel: tuple[int, ...]
+    generator: tuple[int, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    sharing: str
+    squash: Squash
+    normalize: bool = False
+
+    @property
+    def banks(self) -> int:
+        """Number of generators, each with its own view of the input."""
+        return self.in_channels if self.sharing == "pair" else self.groups
+
+    @property
+    def seen(self) -> int:
+        """Channels that a generator sees."""
+        return self.in_channels // self.banks
+
+    @property
+    def outputs(self) -> int:
+        """Outputs to which a bank contributes."""
+        return self.out_channels // self.groups
+
+    @property
+    def applied(self) -> int:
+        """Kernels per output and bank: one per channel if ``sharing`` is "full"."""
+        return self.seen if self.sharing == "full" else 1
+
+    @property
+    def taps(self) -> int:
+        """Samples of a kernel."""
+        return math.prod(self.kernel)
+
+    @property
+    def rows(self) -> int:
+        """Values that a bank's generator gives per position."""
+        return self.outputs * self.applied * self.taps
+
+    @property
+    def per_group(self) -> int:
+        """Banks whose contributions are added up."""
+        return self.banks // self.groups
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Per axis."""
+        return tuple(Window.around(k, q) for k, q in zip(self.kernel, self.generator, strict=True))
+
+    @property
+    def reach(self) -> tuple[tuple[int, int], ...]:
+        """Samples (before, after) by which the generator's window exceeds the kernel's, per axis."""
+        axes = zip(self.windows, self.dilation, strict=True)
+        return tuple((w.kernel.start * d, (w.size - w.kernel.stop) * d) for w, d in axes)
+
+    def output_size(self, padded: torch.Size) -> tuple[int, ...]:
+        """Output samples per axis of a padded signal (..., *axes)."""
+        axes = zip(padded[-len(self.kernel) :], self.windows, self.stride, self.dilation, strict=True)
+        return tuple((n - d * (w.size - 1) - 1) // s + 1 for n, w, s, d in axes)
+
+    def index_of(self, taps: tuple[int, ...], size: tuple[int, ...]) -> Any:
+        """Where all positions meet one tap of the window, as an index of the padded signal's last axes."""
+        axes = zip(taps, size, self.stride, self.dilation, strict=True)
+        return last_axes(slice(t * d, t * d + (n - 1) * s + 1, s) for t, n, s, d in axes)
+
+    def shaped(self, z: Tensor) -> Tensor:
+        """(banks, rows, positions) as (banks, outputs, applied, taps, positions)."""
+        return z.view(z.shape[0], self.outputs, self.applied, self.taps, -1)
+
+    def kernels(self, z: Tensor, gain: Tensor | None, scale: Tensor | None) -> Tensor:
+        """From the generator's output to kernels, both (..., banks, outputs, applied, taps, positions).
+
+        ``gain`` (banks, outputs, applied, taps) and ``scale`` (banks, outputs, applied) may be absent.
+        """
+        found = SQUASHES[self.squash](z) if isinstance(self.squash, str) else self.squash(z)
+        if gain is not None:
+            found = found * gain[..., None]
+        if self.normalize:
+            found = found / found.abs().sum(-2, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny ** 0.5)
+        return found if scale is None else found * scale[..., None, None]
+
+    def as_weight(self, values: Tensor) -> Tensor:  # (banks * rows, ...) -> (out, in / groups or 1, *kernel, ...)
+        """Values in the order of the generator's outputs as an ordinary weight of a convolution."""
+        if self.sharing != "pair":
+            return values.unflatten(0, (self.out_channels, self.applied, *self.kernel))
+        ordered = values.unflatten(0, (self.groups, self.per_group, self.outputs, *self.kernel)).transpose(1, 2)
+        return ordered.flatten(0, 1)

@@ -1,0 +1,88 @@
+"""The blocks as one operator that compilers do not look into."""
+
+import torch
+from torch import Tensor
+
+from ...precision import autocast_off
+from .blocks import backward_blocks, forward_blocks
+from .form import AdaptiveForm
+
+
+def traced_adaptive_conv(
+    padded: Tensor, matrices: Tensor, form: AdaptiveForm, gain: Tensor | None, scale: Tensor | None
+) -> Tensor:
+    """The operator's call for a form."""
+    sizes = [*form.kernel, *form.generator, *form.stride, *form.dilation]
+    channels = [form.in_channels, form.out_channels, form.groups, int(form.normalize)]
+    output: Tensor = torch.ops.flexkern.adaptive_conv(
+        padded, matrices, gain, scale, sizes, channels, form.sharing, form.squash
+    )
+    return output
+
+
+@torch.library.custom_op("flexkern::adaptive_conv", mutates_args=())
+def adaptive_operator(
+    padded: Tensor,
+    matrices: Tensor,
+    gain: Tensor | None,
+    scale: Tensor | None,
+    sizes: list[int],
+    channels: list[int],
+    sharing: str,
+    squash: str,
+) -> Tensor:
+    """An adaptive convolution; the generator is given by its matrices."""
+    with torch.no_grad(), autocast_off(padded):
+        return forward_blocks(padded, matrices, _form(sizes, channels, sharing, squash), gain, scale)
+
+
+@torch.library.custom_op("flexkern::adaptive_conv_gradients", mutates_args=())
+def gradients_operator(
+    gradient: Tensor,
+    padded: Tensor,
+    matrices: Tensor,
+    gain: Tensor | None,
+    scale: Tensor | None,
+    sizes: list[int],
+    channels: list[int],
+    sharing: str,
+    squash: str,
+) -> list[Tensor]:
+    """Gradients of input, matrices and, where present, gain and scale."""
+    form = _form(sizes, channels, sharing, squash)
+    with torch.no_grad(), autocast_off(padded):
+        found = backward_blocks(padded, matrices, form, gradient, (True, True), gain=gain, scale=scale)
+    return [one for one in found if one is not None]
+
+
+@adaptive_operator.register_fake
+def _output_like(padded, matrices, gain, scale, sizes, channels, sharing, squash):  # type: ignore[no-untyped-def]
+    form = _form(sizes, channels, sharing, squash)
+    return padded.new_empty(padded.shape[0], form.out_channels, *form.output_size(padded.shape))
+
+
+@gradients_operator.register_fake
+def _gradients_like(gradient, *tensors_and_options):  # type: ignore[no-untyped-def]
+    return [torch.empty_like(one) for one in tensors_and_options[:4] if one is not None]
+
+
+def _save(ctx, inputs, output):  # type: ignore[no-untyped-def]
+    *tensors, sizes, channels, sharing, squash = inputs
+    ctx.options = sizes, channels, sharing, squash
+    ctx.save_for_backward(*tensors)
+
+
+def _gradients(ctx, gradient):  # type: ignore[no-untyped-def]
+    tensors = ctx.saved_tensors
+    found = iter(torch.ops.flexkern.adaptive_conv_gradients(gradient, *tensors, *ctx.options))
+    return *(None if one is None else next(found) for one in tensors), None, None, None, None
+
+
+adaptive_operator.register_autograd(_gradients, setup_context=_save)
+
+
+def _form(sizes: list[int], channels: list[int], sharing: str, squash: str) -> AdaptiveForm:
+    axes = len(sizes) // 4
+    kernel, generator, stride, dilation = (tuple(sizes[i * axes : (i + 1) * axes]) for i in range(4))
+    ins, outs, groups, normalize = channels
+    return AdaptiveForm(ins, outs, kernel, generator, stride, dilation, groups, sharing, squash, bool(normalize))

@@ -1,0 +1,103 @@
+"""Windows of a signal as matrices, and back: what generators see and what kernels are applied to."""
+
+import dataclasses
+import functools
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .form import AdaptiveForm
+
+
+def embed(weight: Tensor, bias: Tensor | None, form: AdaptiveForm) -> Tensor:
+    """The generator as matrices (banks, rows, seen * (window + 1)): one column per sample that it sees, and the bias.
+
+    The bias is the weight of a sample that is always 1, one per channel; it is given to the first channel.
+    """
+    sides = [side for w in reversed(form.windows) for side in (w.generator.start, w.size - w.generator.stop)]
+    whole = F.pad(weight, sides) if any(sides) else weight
+    columns = whole.reshape(form.banks, form.rows, form.seen, -1)
+    if bias is not None:
+        ones = F.pad(bias.view(form.banks, form.rows, 1, 1), (0, 0, 0, form.seen - 1))
+        columns = torch.cat([columns, ones], 3)
+    return columns.flatten(2)
+
+
+def unembed(matrices: Tensor, form: AdaptiveForm) -> tuple[Tensor, Tensor | None, AdaptiveForm]:
+    """Weight and bias of a generator over the whole window, and the form that has it."""
+    window = tuple(w.size for w in form.windows)
+    columns = matrices.unflatten(2, (form.seen, -1)).flatten(0, 1)
+    taps = math.prod(window)
+    bias = columns[:, :, taps].sum(1) if columns.shape[2] > taps else None
+    return columns[:, :, :taps].unflatten(2, window), bias, dataclasses.replace(form, generator=window)
+
+
+def unfold(padded: Tensor, form: AdaptiveForm, *, ones: bool) -> Tensor:
+    """Windows of all positions: (in, window (+ 1), batch * positions), the last of a window being 1 if ``ones``."""
+    batch, channels = padded.shape[:2]
+    size, window = form.output_size(padded.shape), [w.size for w in form.windows]
+    taps, strides = math.prod(window), padded.stride()
+    patches = padded.new_empty(channels, taps + ones, batch * math.prod(size))
+    view = padded.as_strided(
+        (channels, *window, batch, *size),
+        (
+            strides[1],
+            *(step * d for step, d in zip(strides[2:], form.dilation, strict=True)),
+            strides[0],
+            *(step * s for step, s in zip(strides[2:], form.stride, strict=True)),
+        ),
+        padded.storage_offset(),
+    )
+    patches[:, :taps].view(view.shape).copy_(view)
+    if ones:
+        patches[:, taps] = 1
+    return patches
+
+
+def fold(patches: Tensor, padded: Tensor, form: AdaptiveForm) -> None:
+    """Adds (in, window, batch * positions) to where :func:`unfold` took it from."""
+    size, window = form.output_size(padded.shape), [w.size for w in form.windows]
+    parts = patches.view(patches.shape[0], -1, padded.shape[0], *size).transpose(1, 2).transpose(0, 1)
+    for index, taps in enumerate(itertools.product(*map(range, window))):
+        padded[form.index_of(taps, size)] += parts[:, :, index]
+
+
+def has_ones(matrices: Tensor, form: AdaptiveForm) -> bool:
+    """Whether the generator's matrices hold a bias."""
+    return matrices.shape[2] > form.seen * math.prod(w.size for w in form.windows)
+
+
+def seen_by(patches: Tensor, form: AdaptiveForm, banks: slice, positions: slice) -> Tensor:
+    """What the generators of some banks see: (banks, seen * window, positions)."""
+    return patches.view(form.banks, -1, patches.shape[2])[banks, :, positions]
+
+
+def values_of(patches: Tensor, form: AdaptiveForm, banks: slice, positions: slice) -> Tensor:
+    """What the kernels of some banks are applied to: (banks, applied, taps, positions)."""
+    index = kernel_index(form)
+    part = _by_tap(patches, form, banks, positions)
+    part = part[:, :, : form.taps] if index is None else part[:, :, list(index)]
+    return part.sum(1, keepdim=True) if form.sharing == "shared" else part
+
+
+def add_values(patches: Tensor, values: Tensor, form: AdaptiveForm, banks: slice, positions: slice) -> None:
+    """Adds to where :func:`values_of` took them from."""
+    index = kernel_index(form)
+    _by_tap(patches, form, banks, positions)[:, :, slice(form.taps) if index is None else list(index)] += values
+
+
+def _by_tap(patches: Tensor, form: AdaptiveForm, banks: slice, positions: slice) -> Tensor:
+    return patches.view(form.banks, form.seen, -1, patches.shape[2])[banks, :, :, positions]
+
+
+@functools.lru_cache(maxsize=256)
+def kernel_index(form: AdaptiveForm) -> tuple[int, ...] | None:
+    """Samples of the window, counted through, that the kernel is applied to; None for all."""
+    if all(w.kernel == slice(0, w.size) for w in form.windows):
+        return None
+    sizes = [w.size for w in form.windows]
+    axes = itertools.product(*(range(w.kernel.start, w.kernel.stop) for w in form.windows))
+    return tuple(functools.reduce(lambda a, b: a * b[1] + b[0], zip(taps, sizes, strict=True), 0) for taps in axes)

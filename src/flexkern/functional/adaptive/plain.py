@@ -1,0 +1,75 @@
+"""The adaptive convolution in a few tensor operations: what exporters and compilers see, and gradients of gradients."""
+
+import itertools
+
+import torch
+from torch import Tensor
+
+from ...indexing import last_axes
+from .form import AdaptiveForm
+
+CONVOLUTIONS = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}
+
+
+def plain_adaptive_conv(
+    padded: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    form: AdaptiveForm,
+    *,
+    gain: Tensor | None = None,
+    scale: Tensor | None = None,
+) -> Tensor:  # (B, in, *padded) -> (B, out, *S)
+    """The definition of :func:`adaptive_conv`: the generator is one convolution of constant weights, then products."""
+    size, batch = form.output_size(padded.shape), padded.shape[0]
+    kernels = _kernels(padded, weight, bias, form, gain=gain, scale=scale)
+    values = applied_values(padded, form, size).flatten(4)[:, :, None]
+    parts = (kernels * values).sum((3, 4))  # (B, banks, outputs, positions)
+    if form.per_group > 1:
+        parts = parts.view(batch, form.groups, form.per_group, form.outputs, -1).sum(2)
+    return parts.reshape(batch, form.out_channels, *size)
+
+
+def adaptive_kernels(
+    padded: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    form: AdaptiveForm,
+    *,
+    gain: Tensor | None = None,
+    scale: Tensor | None = None,
+) -> Tensor:  # (B, in, *padded) -> (B, out, in / groups or 1, *kernel, *S)
+    """The kernels of all positions, as an ordinary weight that varies over batch and positions."""
+    size = form.output_size(padded.shape)
+    kernels = _kernels(padded, weight, bias, form, gain=gain, scale=scale)
+    ordered = form.as_weight(kernels.flatten(1, 4).movedim(1, 0))
+    return ordered.movedim(-2, 0).unflatten(-1, size)
+
+
+def _kernels(
+    padded: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    form: AdaptiveForm,
+    *,
+    gain: Tensor | None,
+    scale: Tensor | None,
+) -> Tensor:  # (B, banks, outputs, applied, taps, positions)
+    convolve = CONVOLUTIONS[len(form.kernel)]
+    z = convolve(generator_view(padded, form), weight, bias, form.stride, 0, form.dilation, groups=form.banks)
+    return form.kernels(z.flatten(2).unflatten(1, (form.banks, form.outputs, form.applied, form.taps)), gain, scale)
+
+
+def applied_values(padded: Tensor, form: AdaptiveForm, size: tuple[int, ...]) -> Tensor:
+    """What kernels are multiplied with: (B, banks, applied, taps, *S), summed over channels that share a kernel."""
+    if form.sharing == "shared":
+        padded = padded.unflatten(1, (form.banks, form.seen)).sum(2)
+    shifts = itertools.product(*(range(w.kernel.start, w.kernel.stop) for w in form.windows))
+    shifted = [padded[form.index_of(taps, size)] for taps in shifts]
+    return torch.stack(shifted, 2).unflatten(1, (form.banks, form.applied))
+
+
+def generator_view(padded: Tensor, form: AdaptiveForm) -> Tensor:
+    """The part of the padded signal that the generator's window meets."""
+    axes = zip(padded.shape[2:], form.windows, form.dilation, strict=True)
+    return padded[last_axes(slice(w.generator.start * d, n - (w.size - w.generator.stop) * d) for n, w, d in axes)]

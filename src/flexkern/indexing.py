@@ -1,0 +1,14 @@
+"""Indices of the last axes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def last_axes(slices: Iterable[slice]) -> Any:
+    """An index of the last axes only.
+
+    Example:
+        >>> import torch; torch.zeros(2, 3, 5)[last_axes([slice(2), slice(4)])].shape
+        torch.Size([2, 2, 4])
+    """
+    return (..., *slices)

@@ -1,0 +1,293 @@
+"""Convolutions whose kernel is computed from the input, anew at every position."""
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..engines import pad
+from ..functional.adaptive import SHARINGS, SQUASHES, AdaptiveForm, Squash, adaptive_conv, adaptive_kernels
+from ..functional.adaptive.initial import adaptive_std, kernel_std, linear_bound, similarity
+from ..nearest import did_you_mean
+from ..precision import autocast_dtype, autocast_off
+from .arguments import check_input, parse_arguments, per_axis
+from .saturation import warn_if_saturated
+
+
+class AdaptiveConv(nn.Module):
+    r"""Convolution whose kernel is computed from the input around each position.
+
+    .. math:: z_{ocu}(p) = \beta_{ocu} + \sum_a Q_{ocu}(a) X_c(p + a), \quad K_{ocu}(p) = \mathrm{squash}(z_{ocu}(p)),
+        \quad Y_o(p) = b_o + \sum_c \sum_u K_{ocu}(p) X_c(p + u)
+
+    Adaptive Convolutional Kernels (Zamora Esquivel et al., ICCVW 2019), per position, with ``squash="tanh"``. The
+    weights Q are constant, so that it exports as convolutions and products. Without the bias of the generator the
+    layer is an even function of its input (but for ``bias``); with Q = 0 it is a convolution of weight squash(beta).
+    The text leaves open what the generator sees; ``k`` and ``q`` being the samples of kernel and generator, ``I =
+    in_channels / groups`` and ``O = out_channels``:
+
+    =============  ===================================================================  ==========================
+    sharing        reading                                                              parameters of Q and beta
+    =============  ===================================================================  ==========================
+    ``pair``       a generator per output and input channel, which sees that channel    ``O I k q + O I k``
+    ``shared``     sees all channels of the group; one kernel for all of them           ``O k I q + O k``
+    ``full``       sees all channels of the group; a kernel per channel                 ``O I k I q + O I k``
+    ``depthwise``  one kernel per channel, applied to that channel; no mixing           ``I k q + I k``
+    =============  ===================================================================  ==========================
+
+    ``pair`` is what the public scripts compute. Deviations from them: parameters are registered and trained, an
+    output bias is added unless ``bias=False``, and the start keeps the variance (a tenth of the kernels' energy
+    varies with the input, the rest is an ordinary convolution).
+
+    Args:
+        in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype:
+            see ``torch.nn.Conv2d``; the bias starts at 0.
+        generator_size: samples per axis that the generator sees, in the middle of the kernel's; ``kernel_size`` by
+            default. Where it sees more than the kernel, the input is extended further, as ``padding_mode`` says.
+        bias_generator: whether beta is learned.
+        sharing: see above.
+        squash: "tanh"; "hardtanh", z cut off at -1 and 1 (exact in integers); "gaussian", exp(-z^2) times a learned
+            gain per kernel value, which starts as weight by similarity to the middle (with ``normalize`` a bilateral
+            filter); "softmax" over the window, times a learned scale per kernel; or a function of z (..., window,
+            positions) without parameters of its own.
+        normalize: divide every kernel by the sum of its absolute values and multiply it with a learned scale. The
+            start then keeps the variance of inputs that are constant over a window, not of white noise.
+        remat: compute kernels again in backward instead of storing them, which is faster and ``O`` times smaller.
+
+    Shape: (batch, in_channels, *signal) or (in_channels, *signal), as ``torch.nn.ConvNd``.
+
+    Raises:
+        ValueError: for arguments out of range and inputs of the wrong shape, number of channels or dtype.
+
+    Example:
+        >>> layer = AdaptiveConv2d(3, 16, kernel_size=3, padding="same")
+        >>> layer(torch.randn(2, 3, 32, 32)).shape
+        torch.Size([2, 16, 32, 32])
+    """
+
+    dims: ClassVar[int]
+    generator_weight: nn.Parameter
+    generator_bias: nn.Parameter | None
+    gain: nn.Parameter | None
+    scale: nn.Parameter | None
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | Sequence[int],
+        stride: int | Sequence[int] = 1,
+        padding: str | int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        generator_size: int | Sequence[int] | None = None,
+        bias_generator: bool = True,
+        sharing: str = "pair",
+        squash: Squash = "tanh",
+        normalize: bool = False,
+        remat: bool = True,
+    ) -> None:
+        super().__init__()
+        groups = _check_sharing(sharing, in_channels, out_channels, groups)
+        self.arguments = parse_arguments(
+            self.dims,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=kernel_size,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            padding_mode=padding_mode,
+            causal=False,
+        )
+        size = self.arguments.kernel_size if generator_size is None else generator_size
+        self.form = AdaptiveForm(
+            in_channels,
+            out_channels,
+            self.arguments.kernel_size,
+            per_axis("generator_size", size, self.dims, least=1),
+            self.arguments.stride,
+            self.arguments.dilation,
+            groups,
+            "pair" if sharing == "depthwise" else sharing,
+            _check_squash(squash),
+            normalize,
+        )
+        self.sharing, self.remat = sharing, remat
+        self._make_parameters(bias=bias, bias_generator=bias_generator, device=device, dtype=dtype)
+        self.reset_parameters()
+
+    def _make_parameters(
+        self, *, bias: bool, bias_generator: bool, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> None:
+        form = self.form
+        kernels = (form.banks, form.outputs, form.applied)
+        shapes: dict[str, tuple[int, ...] | None] = {
+            "generator_weight": (form.banks * form.rows, form.seen, *form.generator),
+            "generator_bias": (form.banks * form.rows,) if bias_generator else None,
+            "gain": (*kernels, form.taps) if form.squash == "gaussian" else None,
+            "scale": kernels if form.squash == "softmax" or form.normalize else None,
+            "bias": (form.out_channels,) if bias else None,
+        }
+        for name, shape in shapes.items():
+            made = None if shape is None else nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+            self.register_parameter(name, made)
+
+    @property
+    def in_channels(self) -> int:
+        return self.arguments.in_channels
+
+    @property
+    def out_channels(self) -> int:
+        return self.arguments.out_channels
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        return self.arguments.kernel_size
+
+    @property
+    def generator_size(self) -> tuple[int, ...]:
+        """Samples per axis that the generator sees."""
+        return self.form.generator
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw everything anew; biases to zero."""
+        form, fan_in = self.form, self.form.taps * self.in_channels // self.form.groups
+        seen = form.seen * math.prod(form.generator)
+        alone = self.generator_bias is None and form.squash not in ("gaussian", "softmax")
+        self.generator_weight.normal_(std=adaptive_std(fan_in, seen, alone=alone))
+        if form.squash == "gaussian":
+            rows = similarity(form).to(self.generator_weight)
+            self._own_channel().add_(rows)
+        if self.generator_bias is not None:
+            bound = linear_bound(fan_in) if form.squash not in ("gaussian", "softmax") else 0.0
+            self.generator_bias.uniform_(-bound, bound)
+            if form.squash == "tanh":
+                self.generator_bias.atanh_()
+        if self.gain is not None:
+            self.gain.fill_(1) if form.normalize else self.gain.normal_(std=kernel_std(fan_in))
+        if self.scale is not None:
+            ones = self.in_channels == form.groups
+            self.scale.fill_(1) if ones else self.scale.normal_(std=kernel_std(self.in_channels // form.groups))
+        if self.bias is not None:
+            self.bias.zero_()
+
+    def _own_channel(self) -> Tensor:  # (..., taps, *generator)
+        """The part of Q with which kernels see the channel that they are applied to, or all if they are shared."""
+        form = self.form
+        whole = self.generator_weight.view(form.banks, form.outputs, form.applied, form.taps, form.seen, -1)
+        several = form.applied > 1  # then kernel and channel seen must be the same
+        own = whole.diagonal(dim1=2, dim2=4).movedim(-1, 2) if several else whole.transpose(3, 4)
+        return own.unflatten(-1, form.generator)
+
+    def forward(self, input: Tensor) -> Tensor:
+        check_input(input, self.arguments, type(self).__name__)
+        batched = input.dim() == self.dims + 2
+        dtype = self._output_dtype(input)
+        with autocast_off(input):
+            padded = self._pad(input if batched else input.unsqueeze(0), dtype)
+            weight = self.generator_weight.to(padded.dtype)
+            beta, gain, scale, bias = (
+                None if one is None else one.to(padded.dtype)
+                for one in (self.generator_bias, self.gain, self.scale, self.bias)
+            )
+            warn_if_saturated(self, padded, weight, beta, self.form)
+            output = adaptive_conv(padded, weight, beta, self.form, gain=gain, scale=scale, remat=self.remat)
+            if bias is not None:
+                output = output + bias.view(-1, *(1,) * self.dims)
+        return (output if batched else output.squeeze(0)).to(dtype)
+
+    def kernels(self, input: Tensor) -> Tensor:  # (B, in, *S) -> (B, out, in / groups or 1, *kernel, *S')
+        """The kernel of every position; large, meant for looking at."""
+        check_input(input, self.arguments, type(self).__name__)
+        padded = self._pad(input, self.generator_weight.dtype)
+        return adaptive_kernels(
+            padded, self.generator_weight, self.generator_bias, self.form, gain=self.gain, scale=self.scale
+        )
+
+    def _output_dtype(self, input: Tensor) -> torch.dtype:
+        """Autocast's dtype if it is on, else input and parameters must agree, as in torch."""
+        dtype, held = autocast_dtype(input), self.generator_weight.dtype
+        if dtype is None and input.dtype != held:
+            raise ValueError(
+                f"{type(self).__name__} holds {held} parameters but the input is {input.dtype}; "
+                "convert one of them with `.to(dtype)`."
+            )
+        return input.dtype if dtype is None else dtype
+
+    def _pad(self, input: Tensor, dtype: torch.dtype) -> Tensor:
+        """The input as far as any window reaches, in float32 at least: products of rounded kernels would drift."""
+        sides = [
+            (left + before, right + after)
+            for (left, right), (before, after) in zip(self.arguments.padding, self.form.reach, strict=True)
+        ]
+        signal = input.to(torch.promote_types(dtype, torch.float32))
+        if self.arguments.padding_mode != "zeros":
+            return pad(signal, tuple(sides), self.arguments.padding_mode)
+        flat = [side for pair in reversed(sides) for side in pair]
+        return F.pad(signal, flat) if any(flat) else signal
+
+    def extra_repr(self) -> str:
+        form = self.form
+        squash = form.squash if isinstance(form.squash, str) else getattr(form.squash, "__name__", "custom")
+        text = f"{self.arguments.describe()}, bias={self.bias is not None}, sharing={self.sharing}, squash={squash}"
+        if form.generator != form.kernel:
+            text += f", generator_size={form.generator}"
+        if self.generator_bias is None:
+            text += ", bias_generator=False"
+        return text + (", normalize=True" if form.normalize else "")
+
+
+def _check_sharing(sharing: str, in_channels: int, out_channels: int, groups: int) -> int:
+    """The number of groups: as given, or one per channel."""
+    if sharing not in SHARINGS:
+        known = ", ".join(SHARINGS)
+        raise ValueError(f"unknown `sharing` {sharing!r}{did_you_mean(sharing, SHARINGS)} Known: {known}.")
+    if sharing != "depthwise":
+        return groups
+    if out_channels != in_channels or groups not in (1, in_channels):
+        raise ValueError(
+            "`sharing='depthwise'` gives one output per input channel: `out_channels` must equal `in_channels` and "
+            f"`groups` be left out, got {in_channels} -> {out_channels}, groups={groups}. "
+            "Let a 1x1 convolution follow to mix channels."
+        )
+    return in_channels
+
+
+def _check_squash(squash: Squash) -> Squash:
+    if isinstance(squash, str):
+        if squash not in SQUASHES:
+            known = ", ".join(SQUASHES)
+            raise ValueError(f"unknown `squash` {squash!r}{did_you_mean(squash, SQUASHES)} Known: {known}.")
+        return squash
+    if not callable(squash):
+        raise ValueError(f"`squash` must be a name or a function of one tensor, got {squash!r}.")
+    if isinstance(squash, nn.Module) and any(True for _ in squash.parameters()):
+        raise ValueError("`squash` must be a function without parameters: they would not be trained.")
+    return squash
+
+
+class AdaptiveConv1d(AdaptiveConv):
+    __doc__ = AdaptiveConv.__doc__
+    dims = 1
+
+
+class AdaptiveConv2d(AdaptiveConv):
+    __doc__ = AdaptiveConv.__doc__
+    dims = 2
+
+
+class AdaptiveConv3d(AdaptiveConv):
+    __doc__ = AdaptiveConv.__doc__
+    dims = 3

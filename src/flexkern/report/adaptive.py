@@ -1,0 +1,72 @@
+"""How adaptive a trained model is: a number per layer, what is left with mean kernels, and a figure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..analysis import adaptivity, with_mean_kernels
+from ..analysis.adaptivity import inputs_of
+from ..data import load_task, normalise
+from ..data.task import hold_out
+from ..layers import AdaptiveConv2d
+from ..training.weights import find_weights, load_weights
+from .figures import save_figure
+from .kernels import kernels_figure
+
+SAMPLES = 256
+"""Images that mean kernels are taken over."""
+HELD_OUT = 0.1
+
+
+def inspect_adaptive(
+    run_or_weights: str | Path, data_dir: str | Path | None = None, *, figure: str | Path | None = None
+) -> dict[str, Any]:
+    """Looks at a model on a tenth of its training images; the test set stays untouched.
+
+    Returns:
+        share: layer -> energy of the kernels' deviations from their mean, over that of the kernels;
+        accuracy, accuracy_of_mean: of the model, and with its mean kernels in their place; n: images.
+
+    Raises:
+        FileNotFoundError: no such run or weights, or no data.
+        ValueError: the model has no adaptive convolution.
+    """
+    model, info = load_weights(find_weights(run_or_weights))
+    task = load_task(info.task, data_dir)
+    kept, held = hold_out(task.y_train, HELD_OUT)
+    x = task.x_train if not info.mean else normalise(task.x_train, torch.tensor(info.mean), torch.tensor(info.std))
+    some = x[kept[:SAMPLES]]
+    mean = with_mean_kernels(model, some)
+    given = inputs_of(model, some)
+    count = {name: _correct(one, x[held], task.y_train[held]) for name, one in (("own", model), ("mean", mean))}
+    if figure is not None:
+        _draw(model, given, task.y_train[kept[:SAMPLES]], figure)
+    layers: dict[str, Any] = {name: model.get_submodule(name) for name in given}
+    return {
+        "share": {name: adaptivity(layers[name], inputs).share for name, inputs in given.items()},
+        "accuracy": count["own"] / len(held),
+        "accuracy_of_mean": count["mean"] / len(held),
+        "n": len(held),
+        "weights": str(run_or_weights),
+    }
+
+
+@torch.inference_mode()
+def _correct(model: nn.Module, x: Tensor, y: Tensor) -> int:
+    model.eval()
+    parts = zip(x.split(SAMPLES), y.split(SAMPLES), strict=True)
+    return sum(int((model(images).argmax(1) == labels).sum()) for images, labels in parts)
+
+
+def _draw(model: nn.Module, given: dict[str, Tensor], labels: Tensor, path: str | Path) -> None:
+    """Two images of different classes, in the first adaptive layer."""
+    name, inputs = next(iter(given.items()))
+    layer = model.get_submodule(name)
+    if not isinstance(layer, AdaptiveConv2d):
+        raise ValueError("kernels can be drawn of layers for images only.")
+    other = int((labels != labels[0]).nonzero()[0])
+    save_figure(kernels_figure(layer, inputs[[0, other]]), path)
