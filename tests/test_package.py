@@ -18,14 +18,16 @@ ROOT = Path(flexkern.__file__).parent
 API = {
     "CKConv1d", "CKConv2d", "CKConv3d", "FlexConv1d", "FlexConv2d", "FlexConv3d",
     "SeparableFlexConv1d", "SeparableFlexConv2d", "SeparableFlexConv3d",
+    "AdaptiveConv1d", "AdaptiveConv2d", "AdaptiveConv3d", "AdaptiveFlexConv1d", "AdaptiveFlexConv2d",
     "GENERATORS", "Generator", "MAGNet", "GaborNet", "FourierNet", "SIREN", "MLP", "Table", "GaussianWindow",
     "sizes", "freeze_sizes", "unfreeze_sizes", "size_parameters",
-    "FlexNet", "FlexTCN", "create_model", "list_models",
+    "CompactNet", "FlexNet", "FlexTCN", "create_model", "list_models",
 }  # fmt: skip
 """Change it on purpose only, together with CHANGELOG.md."""
 
 FLOORS = {
     "atomic": 0,
+    "indexing": 0,
     "deferred": 0,
     "nearest": 0,
     "precision": 0,
@@ -36,14 +38,17 @@ FLOORS = {
     "generators": 2,
     "windows": 2,
     "layers": 3,
-    "models": 4,
-    "deploy": 5,
-    "training": 5,
-    "report": 6,
-    "bench": 6,
-    "cli": 7,
+    "analysis": 4,
+    "baselines": 4,
+    "models": 5,
+    "deploy": 6,
+    "training": 6,
+    "report": 7,
+    "bench": 7,
+    "reproduce": 8,
+    "cli": 9,
 }
-OUTER = {"data", "training", "report", "bench", "cli"}
+OUTER = {"data", "training", "report", "bench", "reproduce", "cli"}
 CORE = [
     module.name
     for module in pkgutil.walk_packages([str(ROOT)], "flexkern.")
@@ -142,6 +147,7 @@ def test_imports_only_go_down(path):
         elif other != part:
             assert FLOORS[other] < FLOORS[part], f"{path.name}:{line} imports {other} from {part}"
             assert other not in OUTER or part in OUTER, f"{path.name}:{line} imports {other} from the core"
+            assert other != "baselines" or part in OUTER | {"models"}, f"{path.name}:{line} imports a baseline"
             assert part != "data" or other == "nearest", f"{path.name}:{line}: data knows no model code"
 
 

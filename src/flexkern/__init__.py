@@ -2,7 +2,7 @@
 
 * Layers: ``FlexConv1d/2d/3d`` learn their size, ``CKConv1d/2d/3d`` have continuous kernels of a given size,
   ``SeparableFlexConv1d/2d/3d`` are the depthwise-separable form; the kernels of ``AdaptiveConv1d/2d/3d`` are computed
-  from the input. All take the arguments of ``torch.nn.ConvNd``.
+  from the input, those of ``AdaptiveFlexConv1d/2d`` do both. All take the arguments of ``torch.nn.ConvNd``.
 * What a kernel is made of: ``MAGNet``, ``GaborNet``, ``FourierNet``, ``SIREN``, ``MLP``, ``Table`` and the
   ``GaussianWindow`` whose width is the size.
 * Sizes: ``sizes(model)``, ``freeze_sizes(model)``, ``unfreeze_sizes(model)``, ``size_parameters(model)``.
@@ -24,6 +24,8 @@ from .generators import Table as Table
 from .layers import AdaptiveConv1d as AdaptiveConv1d
 from .layers import AdaptiveConv2d as AdaptiveConv2d
 from .layers import AdaptiveConv3d as AdaptiveConv3d
+from .layers import AdaptiveFlexConv1d as AdaptiveFlexConv1d
+from .layers import AdaptiveFlexConv2d as AdaptiveFlexConv2d
 from .layers import CKConv1d as CKConv1d
 from .layers import CKConv2d as CKConv2d
 from .layers import CKConv3d as CKConv3d
@@ -37,6 +39,7 @@ from .layers import freeze_sizes as freeze_sizes
 from .layers import size_parameters as size_parameters
 from .layers import sizes as sizes
 from .layers import unfreeze_sizes as unfreeze_sizes
+from .models import CompactNet as CompactNet
 from .models import FlexNet as FlexNet
 from .models import FlexTCN as FlexTCN
 from .models import create_model as create_model

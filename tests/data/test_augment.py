@@ -7,11 +7,21 @@ from flexkern.data import (
     random_flip,
     random_noise,
     random_roll,
+    random_rotate,
     random_scale_noise,
     random_shift,
+    random_zoom,
 )
 
-EXAMPLES = {"shift": "shift:2", "flip": "flip", "roll": "roll:0.25", "scale": "scale:0.1", "noise": "noise:0.1"}
+EXAMPLES = {
+    "shift": "shift:2",
+    "flip": "flip",
+    "roll": "roll:0.25",
+    "scale": "scale:0.1",
+    "noise": "noise:0.1",
+    "rotate": "rotate:20",
+    "zoom": "zoom:0.2",
+}
 
 
 def generator(seed=0):
@@ -89,10 +99,28 @@ def test_scale_noise_has_one_factor_a_sample():
     assert abs(first.std().item() - 0.1) < 0.01
 
 
+def test_rotation_and_zoom_keep_the_middle_and_move_the_rest():
+    images = torch.zeros(300, 1, 9, 9)
+    images[:, :, 4] = 1  # a level bar through the middle
+    turned = random_rotate(images, 90, generator())
+    assert torch.allclose(turned[:, :, 4, 4], torch.ones(300, 1), atol=1e-4)
+    weight = torch.linspace(-4, 4, 9)
+    mass = turned.sum((1, 2, 3))
+    level = (turned * weight.square()).sum((1, 2, 3)) / mass  # how far it reaches along the rows
+    assert level.min() < 1
+    assert level.max() > 5
+    ramp = weight.view(1, 1, 9, 1).expand(300, 1, 9, 9)
+    slopes = random_zoom(ramp, 0.5, generator())[:, 0, 5, 4]  # one pixel below the middle
+    assert 1 / 1.5 <= slopes.min() < 0.7
+    assert 1.9 < slopes.max() <= 2.0001
+    with pytest.raises(ValueError, match=r"rotation and zoom are for images \(B, C, H, W\), got \(2, 1, 9\)"):
+        random_rotate(torch.zeros(2, 1, 9), 5)
+
+
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
 def test_each_repeats_with_its_generator_and_leaves_its_input(name):
     augment = build_augmentation([EXAMPLES[name]])
-    x = batch(32, 3, 8)
+    x = batch(32, 3, 8, 8)
     kept = x.clone()
     first, again, other = (augment(x, generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
@@ -104,7 +132,7 @@ def test_each_repeats_with_its_generator_and_leaves_its_input(name):
 @pytest.mark.parametrize("name", sorted(AUGMENTATIONS))
 def test_a_generator_leaves_the_global_one_alone(name):
     state = torch.get_rng_state()
-    build_augmentation([EXAMPLES[name]])(batch(4, 1, 8), generator())
+    build_augmentation([EXAMPLES[name]])(batch(4, 1, 8, 8), generator())
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -119,7 +147,7 @@ def test_steps_are_applied_in_their_order():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("rotate:3", "an augmentation must be one of shift, flip, roll, scale, noise, got 'rotate:3'"),
+        ("turn:3", "an augmentation must be one of shift, flip, roll, scale, noise, rotate, zoom, got 'turn:3'"),
         ("shift", "an amount is missing: write `shift:int`, got 'shift'"),
         ("shift:1.5", "write `shift:int`, got 'shift:1.5'"),
         ("flip:1", "'flip' takes no amount, got 'flip:1'"),
@@ -127,6 +155,8 @@ def test_steps_are_applied_in_their_order():
         ("roll:2", r"`max_fraction` must be in \[0, 1\], got 2.0"),
         ("roll:nan", r"`max_fraction` must be in \[0, 1\], got nan"),
         ("scale:-0.1", "`std` must be 0 or more and finite, got -0.1"),
+        ("rotate:181", r"`degrees` must be in \[0, 180\], got 181"),
+        ("zoom:1", r"`fraction` must be in \[0, 1\), got 1"),
         ("noise:inf", "`std` must be 0 or more and finite, got inf"),
     ],
 )

@@ -83,8 +83,37 @@ def test_number_of_parameters_does_not_depend_on_the_kernel_size():
     assert len(counts) == 1
 
 
-@pytest.mark.parametrize("name", list_models())
-def test_every_model_trains_a_step(name):
+@pytest.mark.parametrize(
+    ("name", "options", "count"),
+    [
+        ("lenet5", {}, 61_706),
+        ("lenet_caffe", {}, 431_080),
+        ("adaptive_lenet", {}, 6_296),
+        ("plain_lenet", {}, 6_420),
+        ("adaptive_lenet_1k", {}, 927),
+        ("plain_lenet_1k", {}, 921),
+        ("adaptive_lenet", {"frozen": True}, 5_846),
+    ],
+)
+def test_small_networks_have_the_stated_number_of_parameters(name, options, count):
+    model = create_model(name, **options)
+    assert parameters(model) == count
+    images = torch.randn(3, 1, 28, 28)
+    logits = model(images)
+    assert logits.shape == (3, 10)
+    nn.functional.cross_entropy(logits, torch.tensor([0, 9, 2])).backward()
+    for parameter_name, parameter in model.named_parameters():
+        found = parameter.grad is not None and bool(parameter.grad.isfinite().all() and parameter.grad.any())
+        assert found == parameter.requires_grad, parameter_name
+
+
+def test_stages_of_compact_networks():
+    with pytest.raises(ValueError, match="`stages` must list channels for 2 stages"):
+        create_model("plain_lenet", stages=((4, 4),))
+
+
+@pytest.mark.parametrize("name", [name for name in list_models() if "lenet" not in name])
+def test_every_flexible_model_trains_a_step(name):
     sequence = "tcn" in name
     options = dict(TINY["flextcn" if sequence else "flexnet"])
     if name.startswith(("conv", "ck")):

@@ -15,8 +15,10 @@ from .augment import build_augmentation as build_augmentation
 from .augment import random_flip as random_flip
 from .augment import random_noise as random_noise
 from .augment import random_roll as random_roll
+from .augment import random_rotate as random_rotate
 from .augment import random_scale_noise as random_scale_noise
 from .augment import random_shift as random_shift
+from .augment import random_zoom as random_zoom
 from .cifar import read_cifar as read_cifar
 from .digits import read_digits as read_digits
 from .idx import read_idx_folder as read_idx_folder

@@ -3,6 +3,8 @@
 from .adaptive import AdaptiveConv1d as AdaptiveConv1d
 from .adaptive import AdaptiveConv2d as AdaptiveConv2d
 from .adaptive import AdaptiveConv3d as AdaptiveConv3d
+from .adaptive_flex import AdaptiveFlexConv1d as AdaptiveFlexConv1d
+from .adaptive_flex import AdaptiveFlexConv2d as AdaptiveFlexConv2d
 from .ckconv import CKConv1d as CKConv1d
 from .ckconv import CKConv2d as CKConv2d
 from .ckconv import CKConv3d as CKConv3d

@@ -76,6 +76,6 @@ def far_maxima(values: Tensor, count: int) -> list[tuple[int, int]]:
 
 
 def _draw(panel: Any, values: Tensor, title: str, **style: Any) -> None:
-    panel.imshow(values, **style)
+    panel.imshow(values.numpy(), **style)
     panel.set_title(title, fontsize=8)
     panel.set_axis_off()

@@ -47,7 +47,15 @@ class Gradients(NamedTuple):
 def forward_blocks(
     padded: Tensor, matrices: Tensor, form: AdaptiveForm, gain: Tensor | None = None, scale: Tensor | None = None
 ) -> Tensor:  # (B, in, *padded) -> (B, out, *S)
-    """All positions; the generator's ``matrices`` are those of :func:`embed`."""
+    """All positions; the generator's ``matrices`` are those of :func:`embed`.
+
+    Example:
+        >>> import torch
+        >>> from flexkern.functional.adaptive import AdaptiveForm
+        >>> form = AdaptiveForm(2, 4, (3,), (3,), (1,), (1,), 1, "pair", "tanh")
+        >>> forward_blocks(torch.ones(1, 2, 8), torch.zeros(2, 12, 4), form).shape
+        torch.Size([1, 4, 6])
+    """
     size = form.output_size(padded.shape)
     output = padded.new_empty(padded.shape[0], form.out_channels, *size)
     kernels = kernels_of(form, gain, scale)

@@ -16,7 +16,12 @@ SIMILARITY = 0.25
 
 
 def kernel_std(fan_in: int) -> float:
-    """What keeps the variance of white noise: ``1 / sqrt(fan_in)``."""
+    """What keeps the variance of white noise: ``1 / sqrt(fan_in)``.
+
+    Example:
+        >>> kernel_std(4)
+        0.5
+    """
     return 1 / math.sqrt(fan_in)
 
 

@@ -86,6 +86,12 @@ class AnyKernels:
 
 
 def kernels_of(form: AdaptiveForm, gain: Tensor | None, scale: Tensor | None) -> Kernels:
-    """The way that suits the form."""
+    """The way that suits the form.
+
+    Example:
+        >>> form = AdaptiveForm(1, 1, (3,), (3,), (1,), (1,), 1, "pair", "tanh")
+        >>> type(kernels_of(form, None, None)).__name__
+        'TanhKernels'
+    """
     plain = form.squash == "tanh" and gain is None and scale is None and not form.normalize
     return TanhKernels(form) if plain else AnyKernels(form, gain, scale)

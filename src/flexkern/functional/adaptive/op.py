@@ -11,7 +11,15 @@ from .form import AdaptiveForm
 def traced_adaptive_conv(
     padded: Tensor, matrices: Tensor, form: AdaptiveForm, gain: Tensor | None, scale: Tensor | None
 ) -> Tensor:
-    """The operator's call for a form."""
+    """The operator's call for a form.
+
+    Example:
+        >>> import torch
+        >>> from flexkern.functional.adaptive import AdaptiveForm
+        >>> form = AdaptiveForm(2, 4, (3,), (3,), (1,), (1,), 1, "pair", "tanh")
+        >>> traced_adaptive_conv(torch.ones(1, 2, 8), torch.zeros(2, 12, 4), form, None, None).shape
+        torch.Size([1, 4, 6])
+    """
     sizes = [*form.kernel, *form.generator, *form.stride, *form.dilation]
     channels = [form.in_channels, form.out_channels, form.groups, int(form.normalize)]
     output: Tensor = torch.ops.flexkern.adaptive_conv(

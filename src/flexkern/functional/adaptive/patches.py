@@ -36,7 +36,14 @@ def unembed(matrices: Tensor, form: AdaptiveForm) -> tuple[Tensor, Tensor | None
 
 
 def unfold(padded: Tensor, form: AdaptiveForm, *, ones: bool) -> Tensor:
-    """Windows of all positions: (in, window (+ 1), batch * positions), the last of a window being 1 if ``ones``."""
+    """Windows of all positions: (in, window (+ 1), batch * positions), the last of a window being 1 if ``ones``.
+
+    Example:
+        >>> from flexkern.functional.adaptive import AdaptiveForm
+        >>> form = AdaptiveForm(1, 1, (2,), (2,), (1,), (1,), 1, "pair", "tanh")
+        >>> unfold(torch.tensor([[[1.0, 2.0, 3.0]]]), form, ones=True).tolist()
+        [[[1.0, 2.0], [2.0, 3.0], [1.0, 1.0]]]
+    """
     batch, channels = padded.shape[:2]
     size, window = form.output_size(padded.shape), [w.size for w in form.windows]
     taps, strides = math.prod(window), padded.stride()

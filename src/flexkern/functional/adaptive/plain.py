@@ -20,7 +20,15 @@ def plain_adaptive_conv(
     gain: Tensor | None = None,
     scale: Tensor | None = None,
 ) -> Tensor:  # (B, in, *padded) -> (B, out, *S)
-    """The definition of :func:`adaptive_conv`: the generator is one convolution of constant weights, then products."""
+    """The definition of :func:`adaptive_conv`: the generator is one convolution of constant weights, then products.
+
+    Example:
+        >>> import torch
+        >>> from flexkern.functional.adaptive import AdaptiveForm
+        >>> form = AdaptiveForm(2, 4, (3,), (3,), (1,), (1,), 1, "pair", "tanh")
+        >>> plain_adaptive_conv(torch.ones(1, 2, 8), torch.zeros(24, 1, 3), torch.zeros(24), form).shape
+        torch.Size([1, 4, 6])
+    """
     size, batch = form.output_size(padded.shape), padded.shape[0]
     kernels = _kernels(padded, weight, bias, form, gain=gain, scale=scale)
     values = applied_values(padded, form, size).flatten(4)[:, :, None]
