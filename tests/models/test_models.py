@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import nn
 
-from flexkern import FlexNet, FlexTCN, GaussianWindow, MAGNet, create_model, freeze_sizes, list_models, sizes
+from flexkern import (
+    AdaptiveConv2d,
+    FlexNet,
+    FlexTCN,
+    GaussianWindow,
+    MAGNet,
+    create_model,
+    freeze_sizes,
+    list_models,
+    sizes,
+)
 from shared import shared_path
 
 SMALL = {"generator": {"name": "magnet", "hidden": 4, "layers": 1}}
@@ -107,12 +117,40 @@ def test_small_networks_have_the_stated_number_of_parameters(name, options, coun
         assert found == parameter.requires_grad, parameter_name
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "count"),
+    [
+        ("resnet18", {}, 11_173_962),
+        ("adaptive_resnet18", {}, 11_149_962),
+        ("thin_resnet", {"depth": 8}, 19_954),
+        ("thin_resnet", {"depth": 20, "width": 16}, 272_474),
+    ],
+)
+def test_residual_networks_have_the_stated_number_of_parameters(name, options, count):
+    assert parameters(create_model(name, **options)) == count
+
+
+@pytest.mark.parametrize("adaptive", ["nowhere", "stem", "everywhere"])
+def test_residual_networks_are_adaptive_where_they_should_be(adaptive):
+    model = create_model("thin_resnet", depth=8, width=4, adaptive=adaptive)
+    found = [m for m in model.modules() if isinstance(m, AdaptiveConv2d)]
+    assert len(found) == {"nowhere": 0, "stem": 1, "everywhere": 7}[adaptive]
+    assert model(torch.randn(2, 3, 16, 16)).shape == (2, 10)
+
+
+def test_residual_networks_refuse_what_they_are_not():
+    with pytest.raises(ValueError, match="`depth` must be 8, 14, 20"):
+        create_model("thin_resnet", depth=9)
+    with pytest.raises(ValueError, match="`adaptive` must be one of nowhere, stem, everywhere, got 'head'"):
+        create_model("resnet18", adaptive="head")
+
+
 def test_stages_of_compact_networks():
     with pytest.raises(ValueError, match="`stages` must list channels for 2 stages"):
         create_model("plain_lenet", stages=((4, 4),))
 
 
-@pytest.mark.parametrize("name", [name for name in list_models() if "lenet" not in name])
+@pytest.mark.parametrize("name", [name for name in list_models() if "lenet" not in name and "resnet" not in name])
 def test_every_flexible_model_trains_a_step(name):
     sequence = "tcn" in name
     options = dict(TINY["flextcn" if sequence else "flexnet"])

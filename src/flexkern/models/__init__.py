@@ -9,3 +9,4 @@ from .lenet import lenet as lenet
 from .registry import create_model as create_model
 from .registry import list_models as list_models
 from .registry import model_options as model_options
+from .resnet import ResNet as ResNet

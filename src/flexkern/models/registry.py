@@ -17,6 +17,7 @@ from .compact import adaptive_net, plain_net
 from .flexnet import FlexNet
 from .flextcn import FlexTCN
 from .lenet import lenet
+from .resnet import resnet18, thin_resnet
 
 Factors = Sequence[tuple[float, int]]
 
@@ -81,6 +82,9 @@ MODELS: dict[str, Builder] = {
     "plain_lenet": functools.partial(plain_net),
     "plain_lenet_wide": functools.partial(plain_net, width=24, stages=((24, 24), (32, 32))),
     "plain_lenet_1k": functools.partial(plain_net, stages=((8, 9), (9, 10)), **TINY),
+    "resnet18": functools.partial(resnet18),
+    "adaptive_resnet18": functools.partial(resnet18, adaptive="stem"),
+    "thin_resnet": functools.partial(thin_resnet),
     "lenet5": functools.partial(lenet),
     "lenet_caffe": functools.partial(lenet, widths=(20, 50), hidden=(500,), padding=0),
 }

@@ -1,0 +1,54 @@
+"""The comparison on MNIST: continues, adds up, and says what it did."""
+
+import json
+
+import pytest
+
+from flexkern.cli.main import main
+from flexkern.reproduce import CONTESTANTS, adaptive_mnist
+from flexkern.reproduce.adaptive_mnist import epochs_to_reach, reproduce_adaptive_mnist
+from flexkern.training import load_recipe, override
+
+TRY = {"data.name": "digits", "epochs": 1, "threads": 1}
+
+
+@pytest.mark.parametrize("name", CONTESTANTS)
+def test_every_contestant_is_a_recipe_that_can_be_built(name):
+    contestant = CONTESTANTS[name]
+    recipe = override(load_recipe(contestant.recipe), contestant.changes)
+    assert contestant.about
+    assert recipe.model.name
+
+
+def test_first_epoch_at_or_above_each_threshold(tmp_path):
+    (tmp_path / "metrics.csv").write_text("epoch,accuracy/validation\n1,0.5\n2,0.985\n3,0.97\n4,0.986\n")
+    assert epochs_to_reach(tmp_path) == {"epochs_to": {"98 %": 2, "98.5 %": 2, "99 %": None}}
+
+
+def test_runs_are_added_and_not_repeated(tmp_path, monkeypatch):
+    out, said = tmp_path / "found.json", []
+    options = {"only": ["adaptive-1k"], "changes": TRY, "runs": tmp_path / "runs", "say": said.append}
+    first = reproduce_adaptive_mnist(out, seeds=[0], **options)["contestants"]["adaptive-1k"]
+    assert first["accuracy_mean"] == first["runs"][0]["accuracy"]
+    assert first["accuracy_sd"] is None
+    assert first["parameters"] == 927
+    assert first["latency"] > 0
+    monkeypatch.setattr(adaptive_mnist, "fit", lambda *_, **__: pytest.fail("trained again"))
+    again = reproduce_adaptive_mnist(out, seeds=[0], **options)
+    assert again["contestants"]["adaptive-1k"]["runs"] == first["runs"]
+    assert len(said) == 1
+    assert json.loads(out.read_text())["machine"]
+    assert str(tmp_path) not in out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--only", "nobody"], "unknown contestant nobody; known: adaptive, plain"),
+        (["--seeds", "one"], "`--seeds` must be whole numbers such as 0,1,2, got 'one'"),
+    ],
+)
+def test_errors_are_one_line(words, message, tmp_path, capsys):
+    assert main(["reproduce", "adaptive-mnist", "--out", str(tmp_path / "x.json"), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "x.json").exists()
