@@ -139,3 +139,94 @@ def is_smooth(number: int) -> bool:
         while number % prime == 0:
             number //= prime
     return number == 1
+
+
+SQUASHES = {
+    "tanh": lambda z: [math.tanh(v) for v in z],
+    "hardtanh": lambda z: [min(max(v, -1.0), 1.0) for v in z],
+    "gaussian": lambda z: [math.exp(-v * v) for v in z],
+    "softmax": lambda z: [math.exp(v) / sum(math.exp(w) for w in z) for v in z],
+    "atan": lambda z: [math.atan(v) for v in z],
+    "centred": lambda z: [v - sum(z) / len(z) for v in z],
+}
+"""From what the generator says about one window to the window's kernel, in Python floats."""
+
+
+def adaptive_convolve(
+    x,
+    weight,
+    beta=None,
+    *,
+    out_channels,
+    kernel,
+    generator,
+    stride,
+    padding,
+    dilation,
+    groups,
+    sharing,
+    squash,
+    normalize=False,
+    gain=None,
+    scale=None,
+) -> tuple[Tensor, Tensor]:
+    """Output (B, O, *S') and kernels (B, O, I / groups, *K, *S') of an adaptive convolution, one number at a time.
+
+    Samples outside ``x`` are zero. The generator's window begins floor((k - q) / 2) taps after the kernel's.
+    """
+    ins, outs, signal = x.shape[1] // groups, out_channels // groups, x.shape[2:]
+    axes = list(zip(signal, kernel, stride, padding, dilation, strict=True))
+    lengths = [(n + left + right - d * (k - 1) - 1) // s + 1 for n, k, s, (left, right), d in axes]
+    taps = list(itertools.product(*map(range, kernel)))
+    starts = [(k - q) // 2 for k, q in zip(kernel, generator, strict=True)]
+    seen_taps = [
+        tuple(start + a for start, a in zip(starts, place, strict=True))
+        for place in itertools.product(*map(range, generator))
+    ]
+    signals, weights = x.tolist(), weight.flatten(2).tolist()
+    biases, gains, scales = (None if one is None else one.flatten().tolist() for one in (beta, gain, scale))
+
+    def sample(b, c, place, tap):
+        value = signals[b][c]
+        for p, t, (n, _, s, (left, _), d) in zip(place, tap, axes, strict=True):
+            at = p * s + t * d - left
+            if not 0 <= at < n:
+                return 0.0
+            value = value[at]
+        return value
+
+    def kernel_row(o, c):
+        """Where among the generators' outputs, counted in kernels, that of channel ``c`` and output ``o`` is."""
+        group, output = divmod(o, outs)
+        return {
+            "pair": c * outs + output,
+            "shared": group * outs + output,
+            "full": (group * outs + output) * ins + c - group * ins,
+        }[sharing]
+
+    output = torch.zeros(x.shape[0], out_channels, *lengths, dtype=torch.float64)
+    kernels = torch.zeros(x.shape[0], out_channels, ins, len(taps), *lengths, dtype=torch.float64)
+    for b, place in itertools.product(range(x.shape[0]), itertools.product(*map(range, lengths))):
+        seen = [[sample(b, c, place, tap) for tap in seen_taps] for c in range(x.shape[1])]
+        values = [[sample(b, c, place, tap) for tap in taps] for c in range(x.shape[1])]
+        for o in range(out_channels):
+            group = range(o // outs * ins, (o // outs + 1) * ins)
+            total = 0.0
+            for c in group:
+                z = []
+                for row in range(kernel_row(o, c) * len(taps), (kernel_row(o, c) + 1) * len(taps)):
+                    channels = [c] if sharing == "pair" else group
+                    pairs = zip(weights[row], (seen[i] for i in channels), strict=True)
+                    said = sum(q * v for of_channel, patch in pairs for q, v in zip(of_channel, patch, strict=True))
+                    z.append(said + (biases[row] if biases else 0.0))
+                found = SQUASHES[squash](z)
+                if gains:
+                    found = [k * gains[kernel_row(o, c) * len(taps) + u] for u, k in enumerate(found)]
+                if normalize:
+                    found = [k / sum(abs(other) for other in found) for k in found]
+                if scales:
+                    found = [k * scales[kernel_row(o, c)] for k in found]
+                total += sum(k * v for k, v in zip(found, values[c], strict=True))
+                kernels[(b, o, c - group[0], slice(None), *place)] = torch.tensor(found, dtype=torch.float64)
+            output[(b, o, *place)] = total
+    return output, kernels.unflatten(3, kernel)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ..engines import pad
 from ..functional.adaptive import SHARINGS, SQUASHES, AdaptiveForm, Squash, adaptive_conv, adaptive_kernels
-from ..functional.adaptive.initial import adaptive_std, kernel_std, linear_bound, similarity
+from ..functional.adaptive.initial import adaptive_std, gain_std, kernel_std, linear_bound, lone_std, similarity
 from ..nearest import did_you_mean
 from ..precision import autocast_dtype, autocast_off
-from .arguments import check_input, parse_arguments, per_axis
+from .arguments import check_extension, check_input, parse_arguments, per_axis
 from .saturation import warn_if_saturated
 
 
@@ -24,8 +24,9 @@ class AdaptiveConv(nn.Module):
         \quad Y_o(p) = b_o + \sum_c \sum_u K_{ocu}(p) X_c(p + u)
 
     Adaptive Convolutional Kernels (Zamora Esquivel et al., ICCVW 2019), per position, with ``squash="tanh"``. The
-    weights Q are constant, so that it exports as convolutions and products. Without the bias of the generator the
-    layer is an even function of its input (but for ``bias``); with Q = 0 it is a convolution of weight squash(beta).
+    weights Q are constant, so that it exports as convolutions and products. With an odd squash and without the bias of
+    the generator the layer is an even function of its input (but for ``bias``); with Q = 0 it is a convolution of
+    weight squash(beta).
     The text leaves open what the generator sees; ``k`` and ``q`` being the samples of kernel and generator, ``I =
     in_channels / groups`` and ``O = out_channels``:
 
@@ -35,7 +36,7 @@ class AdaptiveConv(nn.Module):
     ``pair``       a generator per output and input channel, which sees that channel    ``O I k q + O I k``
     ``shared``     sees all channels of the group; one kernel for all of them           ``O k I q + O k``
     ``full``       sees all channels of the group; a kernel per channel                 ``O I k I q + O I k``
-    ``depthwise``  one kernel per channel, applied to that channel; no mixing           ``I k q + I k``
+    ``depthwise``  one kernel per channel, applied to that channel; no mixing           ``O k q + O k``
     =============  ===================================================================  ==========================
 
     ``pair`` is what the public scripts compute. Deviations from them: parameters are registered and trained, an
@@ -52,7 +53,7 @@ class AdaptiveConv(nn.Module):
         squash: "tanh"; "hardtanh", z cut off at -1 and 1 (exact in integers); "gaussian", exp(-z^2) times a learned
             gain per kernel value, which starts as weight by similarity to the middle (with ``normalize`` a bilateral
             filter); "softmax" over the window, times a learned scale per kernel; or a function of z (..., window,
-            positions) without parameters of its own.
+            positions) without parameters and state of its own.
         normalize: divide every kernel by the sum of its absolute values and multiply it with a learned scale. The
             start then keeps the variance of inputs that are constant over a window, not of white noise.
         remat: compute kernels again in backward instead of storing them, which is faster and ``O`` times smaller.
@@ -163,23 +164,23 @@ class AdaptiveConv(nn.Module):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw everything anew; biases to zero."""
-        form, fan_in = self.form, self.form.taps * self.in_channels // self.form.groups
-        seen = form.seen * math.prod(form.generator)
-        alone = self.generator_bias is None and form.squash not in ("gaussian", "softmax")
-        self.generator_weight.normal_(std=adaptive_std(fan_in, seen, alone=alone))
+        form, channels = self.form, self.in_channels // self.form.groups
+        fan_in, positive = form.taps * channels, form.squash in ("gaussian", "softmax")
+        beside = adaptive_std(fan_in, form.seen * math.prod(form.generator))
+        self.generator_weight.normal_(
+            std=beside if positive or self.generator_bias is not None else lone_std(form, fan_in)
+        )
         if form.squash == "gaussian":
-            rows = similarity(form).to(self.generator_weight)
-            self._own_channel().add_(rows)
+            self._own_channel().add_(similarity(form).to(self.generator_weight))
         if self.generator_bias is not None:
-            bound = linear_bound(fan_in) if form.squash not in ("gaussian", "softmax") else 0.0
+            bound = 0.0 if positive else linear_bound(fan_in)
             self.generator_bias.uniform_(-bound, bound)
             if form.squash == "tanh":
                 self.generator_bias.atanh_()
         if self.gain is not None:
-            self.gain.fill_(1) if form.normalize else self.gain.normal_(std=kernel_std(fan_in))
+            self.gain.fill_(1) if form.normalize else self.gain.normal_(std=gain_std(form, fan_in))
         if self.scale is not None:
-            ones = self.in_channels == form.groups
-            self.scale.fill_(1) if ones else self.scale.normal_(std=kernel_std(self.in_channels // form.groups))
+            self.scale.fill_(1) if channels == 1 else self.scale.normal_(std=kernel_std(channels))
         if self.bias is not None:
             self.bias.zero_()
 
@@ -197,11 +198,7 @@ class AdaptiveConv(nn.Module):
         dtype = self._output_dtype(input)
         with autocast_off(input):
             padded = self._pad(input if batched else input.unsqueeze(0), dtype)
-            weight = self.generator_weight.to(padded.dtype)
-            beta, gain, scale, bias = (
-                None if one is None else one.to(padded.dtype)
-                for one in (self.generator_bias, self.gain, self.scale, self.bias)
-            )
+            weight, beta, gain, scale, bias = self._held(padded.dtype)
             warn_if_saturated(self, padded, weight, beta, self.form)
             output = adaptive_conv(padded, weight, beta, self.form, gain=gain, scale=scale, remat=self.remat)
             if bias is not None:
@@ -209,12 +206,20 @@ class AdaptiveConv(nn.Module):
         return (output if batched else output.squeeze(0)).to(dtype)
 
     def kernels(self, input: Tensor) -> Tensor:  # (B, in, *S) -> (B, out, in / groups or 1, *kernel, *S')
-        """The kernel of every position; large, meant for looking at."""
+        """The kernel of every position, without batch axis if the input has none; large, meant for looking at."""
         check_input(input, self.arguments, type(self).__name__)
-        padded = self._pad(input, self.generator_weight.dtype)
-        return adaptive_kernels(
-            padded, self.generator_weight, self.generator_bias, self.form, gain=self.gain, scale=self.scale
+        batched = input.dim() == self.dims + 2
+        padded = self._pad(input if batched else input.unsqueeze(0), self._output_dtype(input))
+        weight, beta, gain, scale, _ = self._held(padded.dtype)
+        found = adaptive_kernels(padded, weight, beta, self.form, gain=gain, scale=scale)
+        return (found if batched else found.squeeze(0)).to(input.dtype)
+
+    def _held(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+        """All parameters in the dtype that is computed in."""
+        beta, gain, scale, bias = (
+            None if one is None else one.to(dtype) for one in (self.generator_bias, self.gain, self.scale, self.bias)
         )
+        return self.generator_weight.to(dtype), beta, gain, scale, bias
 
     def _output_dtype(self, input: Tensor) -> torch.dtype:
         """Autocast's dtype if it is on, else input and parameters must agree, as in torch."""
@@ -234,6 +239,7 @@ class AdaptiveConv(nn.Module):
         ]
         signal = input.to(torch.promote_types(dtype, torch.float32))
         if self.arguments.padding_mode != "zeros":
+            check_extension(signal.shape[2:], sides, self.arguments.padding_mode)
             return pad(signal, tuple(sides), self.arguments.padding_mode)
         flat = [side for pair in reversed(sides) for side in pair]
         return F.pad(signal, flat) if any(flat) else signal
@@ -273,7 +279,7 @@ def _check_squash(squash: Squash) -> Squash:
         return squash
     if not callable(squash):
         raise ValueError(f"`squash` must be a name or a function of one tensor, got {squash!r}.")
-    if isinstance(squash, nn.Module) and any(True for _ in squash.parameters()):
+    if isinstance(squash, nn.Module) and squash.state_dict():
         raise ValueError("`squash` must be a function without parameters: they would not be trained.")
     return squash
 

@@ -121,7 +121,7 @@ class AdaptiveFlexConv(nn.Module):
     @torch.no_grad()
     def _reset_mixing(self) -> None:
         """The variance of the kernels' outputs is kept; a tenth of it varies with the input."""
-        self.mixing_weight.normal_(std=adaptive_std(self.rank, self.mixing_weight[0].numel(), alone=False))
+        self.mixing_weight.normal_(std=adaptive_std(self.rank, self.mixing_weight[0].numel()))
         bound = linear_bound(self.rank)
         self.mixing_bias.uniform_(-bound, bound)
         if self.squash == "tanh":

@@ -151,8 +151,14 @@ def check_input(input: Tensor, arguments: ConvArguments, name: str) -> None:
     if not input.is_floating_point():
         raise ValueError(f"{name} expects floating-point input, got {input.dtype}; convert it with `.float()`.")
     _check_fit(input.shape[-dims:], arguments)
-    if arguments.padding_mode in ("reflect", "circular"):
-        # Checked for the whole kernel, so that success does not depend on the learned size.
-        for n, sides in zip(input.shape[-dims:], arguments.padding, strict=True):
-            if max(sides) > (n - 1 if arguments.padding_mode == "reflect" else n):
-                raise ValueError(f"{arguments.padding_mode} padding of {max(sides)} needs a longer signal than {n}.")
+    # Checked for the whole kernel, so that success does not depend on the learned size.
+    check_extension(input.shape[-dims:], arguments.padding, arguments.padding_mode)
+
+
+def check_extension(signal: Sequence[int], padding: Sequence[tuple[int, int]], mode: str) -> None:
+    """Raise a ValueError if the signal is too short to be mirrored or repeated that far."""
+    if mode not in ("reflect", "circular"):
+        return
+    for n, sides in zip(signal, padding, strict=True):
+        if max(sides) > (n - 1 if mode == "reflect" else n):
+            raise ValueError(f"{mode} padding of {max(sides)} needs a longer signal than {n}.")

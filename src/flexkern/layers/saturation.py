@@ -36,7 +36,7 @@ def warn_if_saturated(
             f"{type(layer).__name__}: most kernel values are saturated ({form.squash} of {z.abs().median():.3g}),"
             " so that they hardly learn; standardise the input (mean 0, deviation 1), put a norm before the layer, or "
             "start from a smaller `generator_weight`.",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

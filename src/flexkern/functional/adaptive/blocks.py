@@ -58,10 +58,11 @@ def forward_blocks(
     """
     size = form.output_size(padded.shape)
     output = padded.new_empty(padded.shape[0], form.out_channels, *size)
-    kernels = kernels_of(form, gain, scale)
+    ones = has_ones(matrices, form)
+    kernels = kernels_of(form, gain, scale, biased=ones)
     prepared = kernels.prepare(matrices)
     for samples in _samples(padded, form):
-        patches = unfold(padded[samples], form, ones=has_ones(matrices, form))
+        patches = unfold(padded[samples], form, ones=ones)
         found = padded.new_zeros(form.groups, form.outputs, patches.shape[2])
         for block in _blocks(form, patches.shape[2], padded.device.type):
             z = torch.bmm(prepared[block.banks], seen_by(patches, form, block.banks, block.positions))
@@ -109,7 +110,7 @@ def _sample_gradients(
     scale: Tensor | None,
 ) -> None:
     """Adds what the unfolded samples contribute to ``of_patches`` and ``found``."""
-    kernels = kernels_of(form, gain, scale)
+    kernels = kernels_of(form, gain, scale, biased=has_ones(matrices, form))
     prepared = kernels.prepare(matrices)
     for banks, positions, groups in _blocks(form, patches.shape[2], patches.device.type):
         seen, values = seen_by(patches, form, banks, positions), values_of(patches, form, banks, positions)

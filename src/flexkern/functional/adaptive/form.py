@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -71,7 +71,7 @@ class AdaptiveForm:
     dilation: tuple[int, ...]
     groups: int
     sharing: str
-    squash: Squash
+    squash: Squash = field(hash=False)  # a function need not be hashable
     normalize: bool = False
 
     @property
@@ -143,8 +143,13 @@ class AdaptiveForm:
         if gain is not None:
             found = found * gain[..., None]
         if self.normalize:
-            found = found / found.abs().sum(-2, keepdim=True).clamp_min(torch.finfo(z.dtype).tiny ** 0.5)
+            found = found / self.norm(found)
         return found if scale is None else found * scale[..., None, None]
+
+    @staticmethod
+    def norm(kernels: Tensor) -> Tensor:
+        """Sum of absolute values over the window, never 0."""
+        return kernels.abs().sum(-2, keepdim=True).clamp_min(torch.finfo(kernels.dtype).tiny ** 0.5)
 
     def as_weight(self, values: Tensor) -> Tensor:  # (banks * rows, ...) -> (out, in / groups or 1, *kernel, ...)
         """Values in the order of the generator's outputs as an ordinary weight of a convolution."""

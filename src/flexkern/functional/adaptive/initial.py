@@ -1,5 +1,6 @@
 """Standard deviations and starting values that keep the variance and begin near an ordinary convolution."""
 
+import itertools
 import math
 
 import torch
@@ -30,29 +31,58 @@ def linear_bound(fan_in: int) -> float:
     return min(math.sqrt(3 * (1 - ADAPTIVE_SHARE)) * kernel_std(fan_in), LARGEST_KERNEL)
 
 
-def adaptive_std(fan_in: int, seen: int, *, alone: bool) -> float:
-    r"""Deviation of Q for ``seen`` inputs of unit variance.
+def adaptive_std(fan_in: int, seen: int) -> float:
+    """Deviation of Q for ``seen`` inputs of unit variance, beside a linear part."""
+    return math.sqrt(ADAPTIVE_SHARE / fan_in / seen)
 
-    Beside a linear part the variance of :math:`z` is ``ADAPTIVE_SHARE / fan_in``. Alone it is :math:`v` such that
-    :math:`E[\tanh^2 z] \approx v / (1 + 2 v) = 1 / \mathrm{fan\_in}`, the first two orders; a half at most.
+
+def lone_std(form: AdaptiveForm, fan_in: int) -> float:
+    r"""Deviation of Q where kernels have no linear part.
+
+    With :math:`v` the variance of :math:`z`, :math:`E[\tanh^2 z] \approx v / (1 + 2 v)`, to two orders; without
+    a squash it is :math:`v`. Where the generator sees the very sample that its kernel value is applied to,
+    :math:`E[x^4] = 3` counts instead of 1.
     """
-    variance = 1 / max(fan_in - 2, 2) if alone else ADAPTIVE_SHARE / fan_in
-    return math.sqrt(variance / seen)
+    seen = form.seen * math.prod(form.generator)
+    inside = [min(w.kernel.stop, w.generator.stop) - max(w.kernel.start, w.generator.start) for w in form.windows]
+    overlap = math.prod(max(n, 0) for n in inside) / form.taps
+    lost = 2 if form.squash == "tanh" else 0
+    return math.sqrt(1 / max(fan_in - lost, 2) / (1 + 2 * overlap / seen) / seen)
 
 
-def similarity(form: AdaptiveForm) -> Tensor:  # (rows per output and kernel: taps, *generator)
+def gain_std(form: AdaptiveForm, fan_in: int) -> float:
+    r"""Deviation of gains that makes up for what :math:`e^{-z^2}` takes away when z starts as :func:`similarity`.
+
+    For normal z of variance v, which has the covariance :math:`-c` with the sample, :math:`E[e^{-2 z^2} x^2] =
+    (1 + 4 v)^{-1/2} (1 - 4 c^2 / (1 + 4 v))`.
+    """
+    sharing = form.seen if form.sharing == "shared" else 1
+    slopes = similarity(form).flatten(1).square().sum(1)
+    seen = form.seen * math.prod(form.generator)
+    total = 0.0
+    for slope in slopes.tolist():
+        spread = 1 + 4 * (sharing * slope + adaptive_std(fan_in, seen) ** 2 * seen)
+        covariance = SIMILARITY**2 if slope > 0 else 0.0
+        total += spread**-0.5 * (1 - 4 * sharing * covariance / spread)
+    return kernel_std(fan_in) / math.sqrt(total / len(slopes))
+
+
+def similarity(form: AdaptiveForm) -> Tensor:  # (taps, *generator)
     r"""Q for which :math:`z_u = s (x_u - x_\mathrm{centre})`: how much a sample differs from the middle of the kernel.
 
     Taps outside the generator's window cannot be compared; their row is zero.
     """
-    rows = torch.zeros(*form.kernel, *form.generator)
+    rows = torch.zeros(*form.kernel, *form.generator, device="cpu")  # counted out, also for layers made elsewhere
     starts = [w.generator.start - w.kernel.start for w in form.windows]
-    centre = [(k - 1) // 2 - start for k, start in zip(form.kernel, starts, strict=True)]
-    if not all(0 <= c < q for c, q in zip(centre, form.generator, strict=True)):
-        return rows.flatten(0, len(form.kernel) - 1)
-    for tap in torch.cartesian_prod(*map(torch.arange, form.kernel)).view(-1, len(form.kernel)).tolist():
-        here = [t - start for t, start in zip(tap, starts, strict=True)]
-        if all(0 <= h < q for h, q in zip(here, form.generator, strict=True)):
-            rows[tuple(tap + here)] += SIMILARITY
-            rows[tuple(tap + centre)] -= SIMILARITY
+    centre = tuple((k - 1) // 2 - start for k, start in zip(form.kernel, starts, strict=True))
+    if _inside(centre, form.generator):
+        for tap in itertools.product(*map(range, form.kernel)):
+            here = tuple(t - start for t, start in zip(tap, starts, strict=True))
+            if _inside(here, form.generator):
+                rows[tap + here] += SIMILARITY
+                rows[tap + centre] -= SIMILARITY
     return rows.flatten(0, len(form.kernel) - 1)
+
+
+def _inside(place: tuple[int, ...], size: tuple[int, ...]) -> bool:
+    return all(0 <= p < n for p, n in zip(place, size, strict=True))

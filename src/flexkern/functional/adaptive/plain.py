@@ -34,7 +34,7 @@ def plain_adaptive_conv(
     values = applied_values(padded, form, size).flatten(4)[:, :, None]
     parts = (kernels * values).sum((3, 4))  # (B, banks, outputs, positions)
     if form.per_group > 1:
-        parts = parts.view(batch, form.groups, form.per_group, form.outputs, -1).sum(2)
+        parts = parts.view(batch, form.groups, form.per_group, form.outputs, parts.shape[-1]).sum(2)
     return parts.reshape(batch, form.out_channels, *size)
 
 
