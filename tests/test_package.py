@@ -55,7 +55,8 @@ CORE = [
     if module.name.split(".")[1] not in OUTER and not module.name.endswith("__main__")
 ]
 EXTRAS = ["numpy", "lightning", "pytorch_lightning", "torchmetrics", "jsonargparse", "yaml", "rich", "tensorboard",
-          "safetensors", "onnx", "onnxruntime", "onnxscript", "matplotlib", "PIL", "mlxtend", "mnist1d", "pandas", "scipy", "torchvision"]  # fmt: skip
+          "safetensors", "onnx", "onnxruntime", "onnxscript", "matplotlib", "PIL",
+          "mlxtend", "mnist1d", "pandas", "scipy", "torchvision"]  # fmt: skip
 
 
 def test_public_names():

@@ -121,6 +121,7 @@ def _build(recipe: Recipe, task: Task) -> tuple[Classifier, WeightsInfo]:
         task.classes,
         seed=recipe.seed,
         augment=recipe.data.augment,
+        augment_share=recipe.data.augment_share,
         complete=task.complete,
     )
     return module, info

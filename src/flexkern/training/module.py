@@ -73,6 +73,7 @@ class Classifier(lightning.LightningModule):
             repeats what an uninterrupted one would have done.
         augment: names such as ["shift:2"], applied in this order to training batches, never to validation or
             test.
+        augment_share: share of the epochs, the first ones, in which that is done.
         complete: what a batch needs last before the model (:meth:`flexkern.data.Task.complete`).
     """
 
@@ -84,6 +85,7 @@ class Classifier(lightning.LightningModule):
         *,
         seed: int = 0,
         augment: tuple[str, ...] = (),
+        augment_share: float = 1.0,
         complete: Callable[[Tensor], Tensor] = lambda x: x,
     ) -> None:
         super().__init__()
@@ -91,6 +93,7 @@ class Classifier(lightning.LightningModule):
         self.config = config
         self.seed = seed
         self.augment = build_augmentation(augment)
+        self.augment_share = augment_share
         self.complete = complete
         self.average = (
             AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True)
@@ -115,8 +118,9 @@ class Classifier(lightning.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Smoothed cross-entropy of an augmented batch."""
         x, y = batch
-        generator = torch.Generator().manual_seed(derive_seed(self.seed, "augment", self.global_step))
-        logits = self.model(self.complete(self.augment(x, generator)))
+        if self.current_epoch < self.augment_share * (self.trainer.max_epochs or 1):
+            x = self.augment(x, torch.Generator().manual_seed(derive_seed(self.seed, "augment", self.global_step)))
+        logits = self.model(self.complete(x))
         loss = F.cross_entropy(logits, y, label_smoothing=self.config.label_smoothing)
         self.log("loss/train", loss, on_step=False, on_epoch=True, batch_size=len(y))
         return loss

@@ -30,6 +30,9 @@ class DataConfig(Checked, section="data."):
     augment: tuple[str, ...] = field(
         default=(), metadata=note('list such as ["shift:2", "flip"]; training batches only')
     )
+    augment_share: float = field(
+        default=1.0, metadata=note("share of the epochs, the first ones, that are augmented", low=0)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
