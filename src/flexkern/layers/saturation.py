@@ -15,17 +15,21 @@ SATURATED = 3.0
 SIDE = 4
 """Positions per axis, in the middle of the first sample, that are looked at."""
 
+EVERY = 64
+"""Calls between two looks, after the first."""
+
 _told: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
+_calls: "weakref.WeakKeyDictionary[nn.Module, int]" = weakref.WeakKeyDictionary()
 
 
 @torch.no_grad()
 def warn_if_saturated(
     layer: nn.Module, padded: Tensor, weight: Tensor, bias: Tensor | None, form: AdaptiveForm
 ) -> None:
-    """Looks at a few positions; only on a CPU, where looking does not mean waiting."""
-    if form.squash not in ("tanh", "hardtanh") or padded.device.type != "cpu" or layer in _told:
+    """Looks at a few positions in some of the calls; only on a CPU, where looking does not mean waiting."""
+    if compiling() or transforming() or form.squash not in ("tanh", "hardtanh"):
         return
-    if compiling() or transforming() or padded.numel() == 0:
+    if padded.device.type != "cpu" or padded.numel() == 0 or layer in _told or not _due(layer):
         return
     z = CONVOLUTIONS[len(form.kernel)](
         generator_view(_middle(padded[:1], form), form), weight, bias, form.stride, 0, form.dilation, form.banks
@@ -38,6 +42,12 @@ def warn_if_saturated(
             "start from a smaller `generator_weight`.",
             stacklevel=4,
         )
+
+
+def _due(layer: nn.Module) -> bool:
+    calls = _calls.get(layer, 0)
+    _calls[layer] = calls + 1
+    return calls % EVERY == 0
 
 
 def _middle(padded: Tensor, form: AdaptiveForm) -> Tensor:

@@ -9,7 +9,7 @@ from ...tracing import compiling, transforming
 from .blocks import backward_blocks, forward_blocks
 from .form import AdaptiveForm
 from .op import traced_adaptive_conv
-from .patches import embed, unembed
+from .patches import embed, extract
 from .plain import plain_adaptive_conv
 
 
@@ -52,10 +52,9 @@ def adaptive_conv(
         return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
     if transforming() or padded.numel() == 0 or (recorded and not remat):
         return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
-    matrices = embed(weight, bias, form)
     if not recorded:
-        return forward_blocks(padded, matrices, form, gain, scale)
-    output: Tensor = AdaptiveConvolution.apply(form, padded, matrices, gain, scale)
+        return forward_blocks(padded, embed(weight, bias, form), form, gain, scale)
+    output: Tensor = AdaptiveConvolution.apply(form, padded, weight, bias, gain, scale)
     return output
 
 
@@ -63,31 +62,33 @@ class AdaptiveConvolution(torch.autograd.Function):
     """Blocks forward, blocks backward; saves its inputs only."""
 
     @staticmethod
-    def forward(
-        ctx: Any, form: AdaptiveForm, padded: Tensor, matrices: Tensor, gain: Tensor | None, scale: Tensor | None
-    ) -> Tensor:
+    def forward(ctx: Any, form: AdaptiveForm, padded: Tensor, weight: Tensor, *rest: Tensor | None) -> Tensor:
         ctx.form = form
-        ctx.save_for_backward(padded, matrices, gain, scale)
-        return forward_blocks(padded, matrices, form, gain, scale)
+        ctx.save_for_backward(padded, weight, *rest)
+        bias, gain, scale = rest
+        return forward_blocks(padded, embed(weight, bias, form), form, gain, scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        padded, matrices, gain, scale = ctx.saved_tensors
         if torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(gradient):
-            return None, *_differentiable(gradient, padded, matrices, gain, scale, ctx.form)
+            return None, *_differentiable(gradient, ctx.saved_tensors, ctx.form)
+        padded, weight, bias, gain, scale = ctx.saved_tensors
         needs = ctx.needs_input_grad[1], any(ctx.needs_input_grad[2:])
-        return None, *backward_blocks(padded, matrices, ctx.form, gradient, needs, gain=gain, scale=scale)
+        matrices = embed(weight, bias, ctx.form)
+        found = backward_blocks(padded, matrices, ctx.form, gradient, needs, gain=gain, scale=scale)
+        if found.matrices is None:
+            return None, found.padded, None, None, None, None
+        of_weight, of_bias = extract(found.matrices, ctx.form, weight.shape)
+        return None, found.padded, of_weight, None if bias is None else of_bias, found.gain, found.scale
 
 
-def _differentiable(
-    gradient: Tensor, padded: Tensor, matrices: Tensor, gain: Tensor | None, scale: Tensor | None, form: AdaptiveForm
-) -> tuple[Tensor | None, ...]:
+def _differentiable(gradient: Tensor, saved: tuple[Any, ...], form: AdaptiveForm) -> tuple[Tensor | None, ...]:
     """The gradients as a graph, for gradients of gradients: the plain form, differentiated by autograd."""
-    tensors = (padded, matrices, gain, scale)
-    wanted = [one for one in tensors if one is not None and one.requires_grad]
+    wanted = [one for one in saved if one is not None and one.requires_grad]
     recorded = torch.is_grad_enabled()
+    padded, weight, *rest = saved
+    bias, gain, scale = rest
     with torch.enable_grad():
-        weight, bias, whole = unembed(matrices, form)
-        output = plain_adaptive_conv(padded, weight, bias, whole, gain=gain, scale=scale)
+        output = plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
     found = iter(torch.autograd.grad(output, wanted, gradient, create_graph=recorded))
-    return tuple(next(found) if one is not None and one.requires_grad else None for one in tensors)
+    return tuple(next(found) if one is not None and one.requires_grad else None for one in saved)

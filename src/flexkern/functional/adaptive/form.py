@@ -1,5 +1,6 @@
 """What an adaptive convolution is: its windows, who sees what, and how the generator's output becomes kernels."""
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -109,12 +110,12 @@ class AdaptiveForm:
         """Banks whose contributions are added up."""
         return self.banks // self.groups
 
-    @property
+    @functools.cached_property
     def windows(self) -> tuple[Window, ...]:
         """Per axis."""
         return tuple(Window.around(k, q) for k, q in zip(self.kernel, self.generator, strict=True))
 
-    @property
+    @functools.cached_property
     def reach(self) -> tuple[tuple[int, int], ...]:
         """Samples (before, after) by which the generator's window exceeds the kernel's, per axis."""
         axes = zip(self.windows, self.dilation, strict=True)

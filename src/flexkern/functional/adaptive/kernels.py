@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .form import SQUASHES, AdaptiveForm
+from .workspace import Workspace
 
 
 class KernelGradients(NamedTuple):
@@ -18,7 +19,12 @@ class KernelGradients(NamedTuple):
 
 
 class Kernels(Protocol):
-    """Makes the kernels (banks, outputs, applied, taps, positions) of a block; ``z`` may be overwritten."""
+    """Makes the kernels (banks, outputs, applied, taps, positions) of a block, but for a common ``factor``.
+
+    ``z`` may be overwritten.
+    """
+
+    factor: float
 
     def prepare(self, matrices: Tensor) -> Tensor:
         """The generator's matrices as the other two methods expect them to be applied."""
@@ -29,36 +35,41 @@ class Kernels(Protocol):
         ...
 
     def gradients(self, z: Tensor, values: Tensor, weighted: Tensor, banks: slice) -> KernelGradients:
-        """Given the gradient of the outputs (banks, outputs, 1, 1, positions)."""
+        """Given the gradient of the outputs (banks, outputs, 1, 1, positions); good until the next call."""
         ...
 
 
 class TanhKernels:
     """``K = tanh(z)`` and nothing else.
 
-    Beside a bias it is taken as ``2 sigmoid(2 z) - 1``: torch's sigmoid is five times faster than its tanh on a CPU.
-    The absolute error is then one rounding of 1, that is 1e-7 in float32; without bias all kernels may be small, and
-    their relative error matters.
+    Beside a bias it is taken as ``2 (sigmoid(2 z) - 1/2)``: torch's sigmoid is five times faster than its tanh on a
+    CPU. The absolute error is then one rounding of 1, that is 1e-7 in float32; without bias all kernels may be small,
+    and their relative error matters.
     """
 
-    def __init__(self, form: AdaptiveForm, *, biased: bool) -> None:
-        self.form, self.biased = form, biased
+    def __init__(self, form: AdaptiveForm, work: Workspace, *, biased: bool) -> None:
+        self.form, self.work, self.biased = form, work, biased
+        self.factor = 2.0 if biased else 1.0
 
     def prepare(self, matrices: Tensor) -> Tensor:
         return matrices * 2 if self.biased else matrices
 
     def make(self, z: Tensor, banks: slice) -> Tensor:
-        return self.form.shaped(z.sigmoid_().mul_(2).sub_(1) if self.biased else z.tanh_())
+        return self.form.shaped(z.sigmoid_().sub_(0.5) if self.biased else z.tanh_())
 
     def gradients(self, z: Tensor, values: Tensor, weighted: Tensor, banks: slice) -> KernelGradients:
         kernels = self.make(z, banks)
-        of_z = values[:, None] * weighted
-        of_z.addcmul_(of_z, kernels.square(), value=-1)  # tanh' = 1 - tanh^2
-        return KernelGradients(of_z.view(z.shape), kernels.mul_(weighted).sum(1))
+        buffer = self.work.take("of_z", *kernels.shape)
+        of_values = torch.mul(kernels, weighted, out=buffer).sum(1).mul_(self.factor)
+        of_z = torch.mul(values[:, None], weighted, out=buffer)
+        of_z.addcmul_(of_z, kernels.square_(), value=-(self.factor**2))  # tanh' = 1 - tanh^2
+        return KernelGradients(of_z.view(z.shape), of_values)
 
 
 class AnyKernels:
     """Any squash, with or without gain, normalisation and scale."""
+
+    factor = 1.0
 
     def __init__(self, form: AdaptiveForm, gain: Tensor | None, scale: Tensor | None) -> None:
         self.form, self.gain, self.scale = form, gain, scale
@@ -117,13 +128,15 @@ class AnyKernels:
         return torch.autograd.grad(found, leaf, of_squashed)[0]
 
 
-def kernels_of(form: AdaptiveForm, gain: Tensor | None, scale: Tensor | None, *, biased: bool) -> Kernels:
+def kernels_of(
+    form: AdaptiveForm, gain: Tensor | None, scale: Tensor | None, work: Workspace, *, biased: bool
+) -> Kernels:
     """The way that suits the form; ``biased`` tells whether the generator has a bias.
 
     Example:
         >>> form = AdaptiveForm(1, 1, (3,), (3,), (1,), (1,), 1, "pair", "tanh")
-        >>> type(kernels_of(form, None, None, biased=True)).__name__
+        >>> type(kernels_of(form, None, None, Workspace(torch.zeros(())), biased=True)).__name__
         'TanhKernels'
     """
     plain = form.squash == "tanh" and gain is None and scale is None and not form.normalize
-    return TanhKernels(form, biased=biased) if plain else AnyKernels(form, gain, scale)
+    return TanhKernels(form, work, biased=biased) if plain else AnyKernels(form, gain, scale)

@@ -1,6 +1,5 @@
 """Windows of a signal as matrices, and back: what generators see and what kernels are applied to."""
 
-import dataclasses
 import functools
 import itertools
 import math
@@ -9,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...indexing import last_axes
 from .form import AdaptiveForm
 
 
@@ -26,13 +26,13 @@ def embed(weight: Tensor, bias: Tensor | None, form: AdaptiveForm) -> Tensor:
     return columns.flatten(2)
 
 
-def unembed(matrices: Tensor, form: AdaptiveForm) -> tuple[Tensor, Tensor | None, AdaptiveForm]:
-    """Weight and bias of a generator over the whole window, and the form that has it."""
-    window = tuple(w.size for w in form.windows)
+def extract(matrices: Tensor, form: AdaptiveForm, shape: torch.Size) -> tuple[Tensor, Tensor]:
+    """The gradients of a generator's weight, of ``shape``, and bias from that of its matrices."""
+    window = [w.size for w in form.windows]
     columns = matrices.unflatten(2, (form.seen, -1)).flatten(0, 1)
     taps = math.prod(window)
-    bias = columns[:, :, taps].sum(1) if columns.shape[2] > taps else None
-    return columns[:, :, :taps].unflatten(2, window), bias, dataclasses.replace(form, generator=window)
+    inside = columns[:, :, :taps].unflatten(2, window)[last_axes(w.generator for w in form.windows)]
+    return inside.reshape(shape), columns[:, 0, -1]
 
 
 def unfold(padded: Tensor, form: AdaptiveForm, *, ones: bool) -> Tensor:
