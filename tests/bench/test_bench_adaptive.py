@@ -1,7 +1,9 @@
 """The benchmark of adaptive convolutions: all contestants compute the same, and its results are whole."""
 
 import dataclasses
+import importlib.util
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from flexkern.bench.adaptive import CONTESTANTS, AdaptiveCase, claims, grid, mak
 from flexkern.cli.main import main
 from tolerances import assert_matches
 
+ROOT = Path(__file__).parents[2]
 SMALL = AdaptiveCase(2, 3, 4, 3, 6, "forward", 2.0)
 
 
@@ -50,6 +53,14 @@ def test_results_are_whole(tmp_path, monkeypatch, capsys):
         assert result["error"] < 1e-6
     assert measure_adaptive("claims", out, only=["ours", "unfold"]) == [point]
     torch.manual_seed(0)
+
+
+def test_page_is_generated_from_the_results():
+    path = ROOT / "benchmarks" / "report_adaptive.py"
+    spec = importlib.util.spec_from_file_location("report_adaptive", path)
+    report = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(report)
+    assert (ROOT / "benchmarks" / "ADAPTIVE.md").read_text() == report.page()
 
 
 @pytest.mark.parametrize("words", [["--subset", "all"], ["--only", "theirs"]])

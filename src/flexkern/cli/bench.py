@@ -14,7 +14,7 @@ examples:
   flexkern bench conv --only auto,direct,torch     some contestants
   flexkern bench conv --subset full --minutes 20   the whole grid in parts: run again to continue
   flexkern bench step --skip-slow                  training steps of FlexNet-7 and FlexTCN-4
-  flexkern bench adaptive                          adaptive convolutions against plain torch, some minutes
+  flexkern bench adaptive                          adaptive convolutions against plain torch, two minutes
 """
 RESULTS = Path("benchmarks", "results")
 
@@ -79,7 +79,7 @@ def _steps(options: argparse.Namespace) -> int:
 def _adaptive(options: argparse.Namespace) -> int:
     from ..bench.adaptive import measure_adaptive
 
-    out = options.out or RESULTS / f"adaptive-{options.subset}.json"
+    out = options.out or RESULTS / "adaptive" / f"{options.subset}.json"
     only = [name for name in options.only.split(",") if name]
     measure_adaptive(options.subset, out, only=only, rounds=options.rounds, say=_say)
     print(f"written to {out}")
