@@ -1,6 +1,5 @@
 """What an adaptive convolution is: its windows, who sees what, and how the generator's output becomes kernels."""
 
-import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -57,7 +56,7 @@ class AdaptiveForm:
     """The integers and names of an adaptive convolution.
 
     Banks are the groups of channels that a generator sees: single channels if ``sharing`` is "pair", else the groups.
-    A bank's generator has ``rows = outputs * applied * taps`` outputs, in that order.
+    ``windows`` is one per axis. A bank's generator has ``rows = outputs * applied * taps`` outputs, in that order.
 
     Example:
         >>> AdaptiveForm(3, 16, (3, 3), (3, 3), (1, 1), (1, 1), 1, "pair", "tanh").rows
@@ -74,6 +73,11 @@ class AdaptiveForm:
     sharing: str
     squash: Squash = field(hash=False)  # a function need not be hashable
     normalize: bool = False
+    windows: tuple[Window, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        windows = tuple(Window.around(k, q) for k, q in zip(self.kernel, self.generator, strict=True))
+        object.__setattr__(self, "windows", windows)  # asked for in every call, some times
 
     @property
     def banks(self) -> int:
@@ -110,12 +114,7 @@ class AdaptiveForm:
         """Banks whose contributions are added up."""
         return self.banks // self.groups
 
-    @functools.cached_property
-    def windows(self) -> tuple[Window, ...]:
-        """Per axis."""
-        return tuple(Window.around(k, q) for k, q in zip(self.kernel, self.generator, strict=True))
-
-    @functools.cached_property
+    @property
     def reach(self) -> tuple[tuple[int, int], ...]:
         """Samples (before, after) by which the generator's window exceeds the kernel's, per axis."""
         axes = zip(self.windows, self.dilation, strict=True)
