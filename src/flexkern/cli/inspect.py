@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     print(table(["layer", "varies"], [[name, f"{100 * share:.1f} %"] for name, share in found["share"].items()]))
     print(
         f"\naccuracy {100 * found['accuracy']:.2f} %; with the mean kernels instead"
-        f" {100 * found['accuracy_of_mean']:.2f} % ({found['n']:,} validation images)"
+        f" {100 * found['accuracy_of_mean']:.2f} % ({found['n']:,} training images)"
     )
     if options.figure:
         print(f"written to {Path(options.figure)}")

@@ -39,12 +39,13 @@ def inspect_adaptive(
     task = load_task(info.task, data_dir)
     kept, held = hold_out(task.y_train, HELD_OUT)
     x = task.x_train if not info.mean else normalise(task.x_train, torch.tensor(info.mean), torch.tensor(info.std))
-    some = x[kept[:SAMPLES]]
+    spread = kept[:: max(1, len(kept) // SAMPLES)][:SAMPLES]  # of all classes, also where they lie one after another
+    some = x[spread]
     mean = with_mean_kernels(model, some)
     given = inputs_of(model, some)
     count = {name: _correct(one, x[held], task.y_train[held]) for name, one in (("own", model), ("mean", mean))}
     if figure is not None:
-        _draw(model, given, task.y_train[kept[:SAMPLES]], figure)
+        _draw(model, given, task.y_train[spread], figure)
     layers: dict[str, Any] = {name: model.get_submodule(name) for name in given}
     return {
         "share": {name: adaptivity(layers[name], inputs).share for name, inputs in given.items()},
