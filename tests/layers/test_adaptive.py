@@ -395,7 +395,7 @@ class TestRefusals:
 
 
 class TestSaturation:
-    MESSAGE = r"AdaptiveConv1d: most kernel values are saturated.*standardise the input"
+    MESSAGE = r"AdaptiveConv1d: inputs of size .* saturate \w+ in most kernel values.*standardise the input"
 
     @pytest.mark.parametrize("squash", ["tanh", "hardtanh"])
     def test_warns_once_per_layer_and_says_what_to_do(self, squash):
@@ -420,6 +420,12 @@ class TestSaturation:
     def test_not_for_squashes_that_do_not_end_at_one(self, options):
         AdaptiveConv1d(3, 8, 5, **options)(1000 * torch.randn(2, 3, 40))
 
+    def test_what_was_learned_from_standardised_inputs_is_left_alone(self):
+        layer = AdaptiveConv1d(3, 8, 5)
+        with torch.no_grad():
+            layer.generator_weight.mul_(1000)
+        layer(torch.randn(2, 3, 40))  # warnings are errors here
+
     def test_a_copy_warns_for_itself(self):
         layer, x = AdaptiveConv1d(1, 1, 3), torch.full((1, 1, 9), 1e4)
         twin = copy.deepcopy(layer)
@@ -434,7 +440,7 @@ class TestSaturation:
     def test_the_output_is_right_all_the_same(self):
         layer = AdaptiveConv1d(1, 2, 3, dtype=torch.float64)
         x = torch.full((1, 1, 5), 1e4, dtype=torch.float64)
-        with pytest.warns(UserWarning, match="saturated"):
+        with pytest.warns(UserWarning, match="saturate tanh"):
             y = layer(x)
         z = F.conv1d(x, layer.generator_weight, layer.generator_bias)
         assert_matches(y, (torch.tanh(z).view(1, 2, 3, 3) * 1e4).sum(2))

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..engines import pad
-from ..functional.adaptive import SHARINGS, SQUASHES, AdaptiveForm, Squash, adaptive_conv, adaptive_kernels
+from ..functional.adaptive import AdaptiveForm, Squash, adaptive_conv, adaptive_kernels
 from ..functional.adaptive.initial import adaptive_std, gain_std, kernel_std, linear_bound, lone_std, similarity
-from ..nearest import did_you_mean
 from ..precision import autocast_dtype, autocast_off
+from .adaptive_options import check_sharing, check_squash
 from .arguments import check_extension, check_input, parse_arguments, per_axis
 from .saturation import warn_if_saturated
 
@@ -98,7 +98,7 @@ class AdaptiveConv(nn.Module):
         remat: bool = True,
     ) -> None:
         super().__init__()
-        groups = _check_sharing(sharing, in_channels, out_channels, groups)
+        groups = check_sharing(sharing, in_channels, out_channels, groups)
         self.arguments = parse_arguments(
             self.dims,
             in_channels=in_channels,
@@ -121,7 +121,7 @@ class AdaptiveConv(nn.Module):
             self.arguments.dilation,
             groups,
             "pair" if sharing == "depthwise" else sharing,
-            _check_squash(squash),
+            check_squash(squash),
             normalize,
         )
         self.sharing, self.remat = sharing, remat
@@ -253,35 +253,6 @@ class AdaptiveConv(nn.Module):
         if self.generator_bias is None:
             text += ", bias_generator=False"
         return text + (", normalize=True" if form.normalize else "")
-
-
-def _check_sharing(sharing: str, in_channels: int, out_channels: int, groups: int) -> int:
-    """The number of groups: as given, or one per channel."""
-    if sharing not in SHARINGS:
-        known = ", ".join(SHARINGS)
-        raise ValueError(f"unknown `sharing` {sharing!r}{did_you_mean(sharing, SHARINGS)} Known: {known}.")
-    if sharing != "depthwise":
-        return groups
-    if out_channels != in_channels or groups not in (1, in_channels):
-        raise ValueError(
-            "`sharing='depthwise'` gives one output per input channel: `out_channels` must equal `in_channels` and "
-            f"`groups` be left out, got {in_channels} -> {out_channels}, groups={groups}. "
-            "Let a 1x1 convolution follow to mix channels."
-        )
-    return in_channels
-
-
-def _check_squash(squash: Squash) -> Squash:
-    if isinstance(squash, str):
-        if squash not in SQUASHES:
-            known = ", ".join(SQUASHES)
-            raise ValueError(f"unknown `squash` {squash!r}{did_you_mean(squash, SQUASHES)} Known: {known}.")
-        return squash
-    if not callable(squash):
-        raise ValueError(f"`squash` must be a name or a function of one tensor, got {squash!r}.")
-    if isinstance(squash, nn.Module) and squash.state_dict():
-        raise ValueError("`squash` must be a function without parameters: they would not be trained.")
-    return squash
 
 
 class AdaptiveConv1d(AdaptiveConv):

@@ -12,6 +12,8 @@ from ..tracing import compiling, transforming
 
 SATURATED = 3.0
 """Where tanh is within half a percent of its bound and has a hundredth of its slope."""
+LARGE = 4.0
+"""Root mean square of inputs that are not standardised; below it, what saturates is what was learned."""
 SIDE = 4
 """Positions per axis, in the middle of the first sample, that are looked at."""
 
@@ -31,15 +33,19 @@ def warn_if_saturated(
         return
     if padded.device.type != "cpu" or padded.numel() == 0 or layer in _told or not _due(layer):
         return
+    middle = _middle(padded[:1], form)
+    size = float(middle.square().mean().sqrt())
+    if size < LARGE:
+        return
     z = CONVOLUTIONS[len(form.kernel)](
-        generator_view(_middle(padded[:1], form), form), weight, bias, form.stride, 0, form.dilation, form.banks
+        generator_view(middle, form), weight, bias, form.stride, 0, form.dilation, form.banks
     )
     if float((z.abs() > SATURATED).float().mean()) > 0.5:
         _told.add(layer)
         warnings.warn(
-            f"{type(layer).__name__}: most kernel values are saturated ({form.squash} of {z.abs().median():.3g}),"
-            " so that they hardly learn; standardise the input (mean 0, deviation 1), put a norm before the layer, or "
-            "start from a smaller `generator_weight`.",
+            f"{type(layer).__name__}: inputs of size {size:.3g} saturate {form.squash} in most kernel values, so that "
+            "these hardly learn; standardise the input (mean 0, deviation 1), put a norm before the layer, or start "
+            "from a smaller `generator_weight`.",
             stacklevel=4,
         )
 
