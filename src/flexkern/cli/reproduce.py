@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from .text import table
 
@@ -12,15 +13,16 @@ EXAMPLES = """\
 examples:
   flexkern reproduce adaptive-mnist --data-dir ~/data/mnist                    everything: hours
   flexkern reproduce adaptive-mnist --data-dir D --only adaptive --seeds 0     one run
-Run it again to continue: runs that the file of results holds are not repeated.
+  flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; ten minutes
+adaptive-mnist continues when it is run again: runs that the file of results holds are not repeated.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The comparison, and which part of it."""
-    parser.add_argument("name", metavar="NAME", choices=["adaptive-mnist"], help="adaptive-mnist")
+    parser.add_argument("name", metavar="NAME", choices=list(_RUNS), help=" or ".join(_RUNS))
     parser.add_argument("--only", default="", metavar="A,B", help="contestants, by default all")
-    parser.add_argument("--seeds", default="0,1,2", metavar="S,S", help="seeds (0,1,2)")
+    parser.add_argument("--seeds", metavar="S,S", help="seeds (0,1,2; motion: 0,1,2,3,4)")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipes' (for a try)")
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads per run (1)")
     parser.add_argument("--data-dir", metavar="D", help="folder with local copies of the data")
@@ -29,20 +31,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Trains what is missing, measures, prints a table."""
-    from ..reproduce import reproduce_adaptive_mnist
-
     try:
-        seeds = [int(seed) for seed in options.seeds.split(",")]
+        seeds = [int(seed) for seed in options.seeds.split(",")] if options.seeds else None
     except ValueError:
         raise ValueError(f"`--seeds` must be whole numbers such as 0,1,2, got {options.seeds!r}.") from None
-    given = {"data.dir": options.data_dir, "epochs": options.epochs, "threads": options.threads}
-    changes = {key: value for key, value in given.items() if value is not None}
     out = Path(options.out) if options.out else Path("results") / f"{options.name}.json"
-    only = [name for name in options.only.split(",") if name]
-    result = reproduce_adaptive_mnist(out, only=only, seeds=seeds, changes=changes, say=_say)
-    print(table(["contestant", "accuracy %", "seeds", "parameters", "MACs", "ms"], _rows(result)))
+    stated = {"only": [name for name in options.only.split(",") if name], "say": _say}
+    _RUNS[options.name](options, out, stated | ({"seeds": seeds} if seeds else {}))
     print(f"written to {out}")
     return 0
+
+
+def _adaptive_mnist(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    from ..reproduce import reproduce_adaptive_mnist
+
+    given = {"data.dir": options.data_dir, "epochs": options.epochs, "threads": options.threads}
+    changes = {key: value for key, value in given.items() if value is not None}
+    result = reproduce_adaptive_mnist(out, changes=changes, **stated)
+    print(table(["contestant", "accuracy %", "seeds", "parameters", "MACs", "ms"], _rows(result)))
+
+
+def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    import torch
+
+    from ..reproduce import reproduce_motion
+
+    if not options.data_dir:
+        raise ValueError("motion needs `--data-dir`, a folder of images.")
+    torch.set_num_threads(options.threads)
+    epochs = {"epochs": options.epochs} if options.epochs else {}
+    result = reproduce_motion(out, options.data_dir, **epochs, **stated)
+    rows = [
+        [name, f"{100 * net['test_mean']:.2f}", f"{net['parameters']:,}", f"{1e3 * net['latency']:.3f}"]
+        for name, net in result["nets"].items()
+    ]
+    print(table(["network", "accuracy %", "parameters", "ms"], rows))
+    for name, found in result["comparisons"].items():
+        print(f"{name}: {100 * found['gain']:+.2f} points over {found['rival']} (p = {found['p']:.3f})")
+
+
+_RUNS = {"adaptive-mnist": _adaptive_mnist, "motion": _motion}
 
 
 def _rows(result: dict) -> list[list[str]]:

@@ -1,0 +1,82 @@
+"""The comparison of networks that tell shifts: its data, its statistics, its command."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from flexkern.cli.main import main
+from flexkern.reproduce import motion
+from flexkern.reproduce.motion import NETS, compare, make_pairs, permutation_test, split_images
+
+
+@pytest.fixture
+def folder(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    for index in range(8):
+        grey = (255 * torch.rand(40, 50, generator=generator)).byte()
+        Image.fromarray(grey.numpy()).save(tmp_path / f"{index}.png")
+    return tmp_path
+
+
+def test_the_second_frame_is_shifted_by_what_the_label_says(monkeypatch):
+    monkeypatch.setattr(motion, "NOISE", 0.0)
+    x, y = make_pairs([torch.rand(30, 40)], 50, 3)
+    for (first, second), label in zip(x, y.tolist(), strict=True):
+        down, right = label // 3 - 1, label % 3 - 1
+        inner = first[1 + down : 15 + down, 1 + right : 15 + right]
+        assert torch.allclose(second[1:15, 1:15], inner)
+    assert len(set(y.tolist())) == 9
+    assert x.mean().abs() < 1e-5
+
+
+def test_no_image_is_in_two_parts():
+    images = [torch.full((1, 1), float(i)) for i in range(24)]
+    parts = split_images(images)
+    assert [len(part) for part in parts.values()] == [15, 3, 6]
+    assert sorted(float(one) for part in parts.values() for one in part) == list(range(24))
+    assert all(split_images(images[:4]).values())
+
+
+def test_permutation_test_counts_every_exchange():
+    assert permutation_test([1, 1, 1, 1, 1], [0, 0, 0, 0, 0]) == pytest.approx(2 / 252)
+    assert permutation_test([1, 0], [0, 1]) == 1
+
+
+def test_rivals_are_chosen_by_validation_among_equals():
+    def net(parameters, latency, validation, tests):
+        runs = [{"test": test} for test in tests]
+        return {"parameters": parameters, "latency": latency, "validation_mean": validation, "runs": runs}
+
+    nets = {
+        "adaptive 8": net(100, 2.0, 0.9, [0.8, 0.9]),
+        "plain a": net(101, 1.0, 0.7, [0.6, 0.7]),
+        "plain b": net(99, 3.0, 0.6, [0.9, 0.9]),
+        "plain c": net(500, 1.5, 0.8, [0.9, 1.0]),
+    }
+    found = compare(nets)
+    assert {name: one["rival"] for name, one in found.items()} == {
+        "adaptive 8, equal parameters": "plain a",
+        "adaptive 8, equal latency": "plain c",
+    }
+    assert found["adaptive 8, equal latency"]["gain"] == pytest.approx(-0.1)
+
+
+def test_equal_networks_are_as_large_as_the_adaptive_one():
+    count = {name: sum(p.numel() for p in make().parameters()) for name, make in NETS.items()}
+    equal = [name for name in count if name.startswith("plain") and count[name] <= 1.02 * count["adaptive 8"]]
+    assert len(equal) >= 4
+
+
+def test_the_command(folder, monkeypatch, capsys):
+    monkeypatch.setattr(motion, "COUNTS", {"train": 512, "validation": 64, "test": 64})
+    out = folder / "found.json"
+    words = ["--only", "adaptive 8,plain 18", "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
+    assert main(["reproduce", "motion", "--data-dir", str(folder), *words]) == 0
+    assert "points over plain 18" in capsys.readouterr().out
+    found = json.loads(out.read_text())
+    assert [run["seed"] for run in found["nets"]["adaptive 8"]["runs"]] == [0, 1]
+    assert main(["reproduce", "motion", "--out", str(folder / "x.json")]) == 2
+    assert main(["reproduce", "motion", "--data-dir", str(folder / "none"), "--out", str(folder / "x.json")]) == 2
+    assert "must hold four images or more" in capsys.readouterr().err
