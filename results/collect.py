@@ -64,7 +64,7 @@ def table() -> str:
     for path in sorted(FOLDER.glob("*.json")):
         if path.name != "published.json":
             result = json.loads(path.read_text())
-            write = comparison if "contestants" in result else section
+            write = comparison if "contestants" in result else networks if "nets" in result else section
             lines += write(path.stem, published[path.stem], result)
     return "\n".join(lines)
 
@@ -117,7 +117,7 @@ def comparison(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list
             f"| {title}: {entry['about']} | {100 * entry['accuracy_mean']:.2f}{spread} % "
             f"| {', '.join(str(run['seed']) for run in entry['runs'])} | {entry['parameters']:,} "
             f"| {entry['macs'] / 1e6:.2f} M | {entry['activations'] / 1e3:.1f} k | {1e3 * entry['latency']:.2f} ms "
-            f"| {entry['memory'] / 2**20:.1f} MiB | {epochs_reached(entry['runs'])} |"
+            f"| {mebibytes(entry['memory'])} | {epochs_reached(entry['runs'])} |"
         )
     first = next(iter(result["contestants"].values()))["runs"][0]
     return [
@@ -127,6 +127,37 @@ def comparison(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list
         f"touched once per run. Epochs: the median over seeds of the first epoch whose validation accuracy is there. "
         f"Time of one image on {machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}. "
         f"{claim['note']}",
+        "",
+    ]
+
+
+def mebibytes(count: int | None) -> str:
+    return "-" if count is None else f"{count / 2**20:.1f} MiB"
+
+
+def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    """Networks on one task, and the adaptive one against the best plain ones."""
+    lines = [f"## {name}", "", f"{claim['what']}. Published: {claim['published']} ({claim['source']}).", ""]
+    lines += ["| network | test accuracy | parameters | MACs | one pair |", "|---|---|---|---|---|"]
+    for title, net in result["nets"].items():
+        lines.append(
+            f"| {title} | {100 * net['test_mean']:.2f} +- {100 * net['test_sd']:.2f} % | {net['parameters']:,} "
+            f"| {net['macs'] / 1e3:.0f} k | {1e3 * net['latency']:.3f} ms |"
+        )
+    lines.append("")
+    for title, found in result["comparisons"].items():
+        lines.append(
+            f"* {title}: {100 * found['gain']:+.2f} points over {found['rival']}, the plain one that validates best; "
+            f"exact permutation test p = {found['p']:.3f}."
+        )
+    counts, machine = result["counts"], result["machine"]
+    seeds = ", ".join(str(run["seed"]) for run in next(iter(result["nets"].values()))["runs"])
+    return [
+        *lines,
+        "",
+        f"Seeds {seeds}; {counts['train']:,} pairs to train, {counts['validation']:,} to choose, {counts['test']:,} to "
+        f"test, of different images; {result['epochs']} epochs. Time on {machine['threads']} thread(s) of "
+        f"{machine['cpu']}; torch {result['versions']['torch']}; commit {result['commit'][:10]}. {claim['note']}",
         "",
     ]
 

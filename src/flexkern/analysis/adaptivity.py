@@ -1,6 +1,7 @@
 """How much the kernels of an adaptive convolution depend on the input."""
 
 import copy
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,9 @@ from torch import Tensor, nn
 from ..engines import convolve, pad
 from ..layers.adaptive import AdaptiveConv
 from ..layers.arguments import ConvArguments
+
+PART = 16
+"""Inputs whose kernels are held at a time."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,22 @@ def adaptivity(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
         >>> 0 < found.share < 0.5, found.map.shape
         (True, torch.Size([8, 10, 10]))
     """
-    kernels = layer.kernels(input)
-    positions = (0, *range(kernels.dim() - layer.dims, kernels.dim()))
-    mean = kernels.mean(positions, keepdim=True)
-    deviation = (kernels - mean).square()
-    share = float(deviation.sum() / kernels.square().sum())
-    return Adaptivity(mean.flatten(-layer.dims)[0, ..., 0], share, deviation.mean(tuple(range(1, 3 + layer.dims))))
+    parts = input.split(PART)  # the kernels of all positions are large
+    totals = [layer.kernels(part).double().flatten(3 + layer.dims).sum((0, -1)) for part in parts]
+    count = len(input) * math.prod(layer.form.output_size(layer.padded(input[:1]).shape))
+    mean = torch.stack(totals).sum(0) / count
+    shown = mean.to(input.dtype).view(*mean.shape, *(1,) * layer.dims)
+    maps, energy = [], 0.0
+    for part in parts:
+        kernels = layer.kernels(part)
+        energy += float(kernels.double().square().sum())
+        maps.append((kernels - shown).square().mean(tuple(range(1, 3 + layer.dims))))
+    found = torch.cat(maps)
+    share = float(found.double().sum()) * mean.numel() / energy if energy else 0.0
+    return Adaptivity(mean.to(input.dtype), share, found)
 
 
+@torch.no_grad()
 def with_mean_kernels(model: nn.Module, input: Tensor) -> nn.Module:
     """A copy of the model whose adaptive convolutions are ordinary ones, of the mean kernels on ``input``.
 
@@ -54,11 +66,13 @@ def with_mean_kernels(model: nn.Module, input: Tensor) -> nn.Module:
     Raises:
         ValueError: the model has no adaptive convolution.
     """
-    twin = copy.deepcopy(model).eval()
+    twin: Any = copy.deepcopy(model).eval()
     found = inputs_of(twin, input)
     if not found:
         raise ValueError("the model has no adaptive convolution.")
     for name, given in found.items():
+        if not name:
+            return MeanConv(twin, adaptivity(twin, given).mean)
         layer: Any = twin.get_submodule(name)
         parent, _, last = name.rpartition(".")
         setattr(twin.get_submodule(parent), last, MeanConv(layer, adaptivity(layer, given).mean))

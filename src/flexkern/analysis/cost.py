@@ -27,7 +27,8 @@ def count_cost(model: nn.Module, shape: Sequence[int]) -> Cost:
     """Counts convolutions, linear maps, adaptive convolutions and activation modules of one forward pass.
 
     An adaptive convolution costs the generator's products, one activation per kernel value, and the products with
-    the input. Norms, pooling and additions are left out. ``shape`` is that of one sample, (channels, *signal).
+    the input. Norms, pooling and additions are left out, and so are convolutions of learned size. ``shape`` is that
+    of one sample, (channels, *signal).
 
     Example:
         >>> count_cost(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU()), (1, 8, 8))
@@ -56,10 +57,9 @@ def count_cost(model: nn.Module, shape: Sequence[int]) -> Cost:
 
 def _cost_of(module: nn.Module, output: Tensor) -> tuple[int, int]:
     if isinstance(module, AdaptiveConv):
-        form, positions = module.form, math.prod(output.shape[2:])
-        values = form.banks * form.rows * positions
-        applied = form.outputs * form.in_channels * form.taps * positions
-        return values * form.seen * math.prod(form.generator) + applied, values
+        form = module.form
+        values = form.banks * form.rows * math.prod(output.shape[2:])
+        return values * (form.seen * math.prod(form.generator) + 1), values
     if isinstance(module, CONVOLUTIONS):
         return output.numel() * module.in_channels // module.groups * math.prod(module.kernel_size), 0
     if isinstance(module, nn.Linear):

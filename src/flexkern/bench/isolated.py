@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from typing import TypeVar
 
 _Result = TypeVar("_Result")
@@ -21,8 +22,8 @@ def in_own_process(work: Callable[..., _Result], *arguments: object) -> _Result:
     before = os.environ.get(RETURN_AT_ONCE)
     os.environ[RETURN_AT_ONCE] = str(2**20)
     try:
-        with multiprocessing.get_context("spawn").Pool(1) as pool:
-            return pool.apply(work, arguments)
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(work, *arguments).result()  # an error if the process was killed
     finally:
         os.environ.pop(RETURN_AT_ONCE)
         if before is not None:

@@ -26,15 +26,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipes' (for a try)")
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads per run (1)")
     parser.add_argument("--data-dir", metavar="D", help="folder with local copies of the data")
-    parser.add_argument("--out", metavar="FILE", help="results, continued if there (results/NAME.json)")
+    parser.add_argument("--out", metavar="FILE", help="results (results/NAME.json); adaptive-mnist continues them")
 
 
 def run(options: argparse.Namespace) -> int:
     """Trains what is missing, measures, prints a table."""
+    import torch
+
     try:
         seeds = [int(seed) for seed in options.seeds.split(",")] if options.seeds else None
     except ValueError:
         raise ValueError(f"`--seeds` must be whole numbers such as 0,1,2, got {options.seeds!r}.") from None
+    for name in ("threads", "epochs"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"`--{name}` must be positive, got {value}.")
+    torch.set_num_threads(options.threads)
     out = Path(options.out) if options.out else Path("results") / f"{options.name}.json"
     stated = {"only": [name for name in options.only.split(",") if name], "say": _say}
     _RUNS[options.name](options, out, stated | ({"seeds": seeds} if seeds else {}))
@@ -52,13 +59,10 @@ def _adaptive_mnist(options: argparse.Namespace, out: Path, stated: dict[str, An
 
 
 def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
-    import torch
-
     from ..reproduce import reproduce_motion
 
     if not options.data_dir:
         raise ValueError("motion needs `--data-dir`, a folder of images.")
-    torch.set_num_threads(options.threads)
     epochs = {"epochs": options.epochs} if options.epochs else {}
     result = reproduce_motion(out, options.data_dir, **epochs, **stated)
     rows = [

@@ -77,7 +77,8 @@ def random_rotate(x: Tensor, degrees: float, generator: Generator | None = None)
         raise ValueError(f"`degrees` must be in [0, 180], got {degrees}.")
     angle = _uniform(degrees * math.pi / 180, x, generator)
     cos, sin = angle.cos(), angle.sin()
-    return _warp(x, torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1))
+    ratio = x.shape[-2] / x.shape[-1]  # positions run from -1 to 1 along both sides
+    return _warp(x, torch.stack([torch.stack([cos, -sin * ratio], 1), torch.stack([sin / ratio, cos], 1)], 1))
 
 
 def random_zoom(x: Tensor, fraction: float, generator: Generator | None = None) -> Tensor:

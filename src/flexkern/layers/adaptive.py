@@ -197,7 +197,7 @@ class AdaptiveConv(nn.Module):
         batched = input.dim() == self.dims + 2
         dtype = self._output_dtype(input)
         with autocast_off(input):
-            padded = self._pad(input if batched else input.unsqueeze(0), dtype)
+            padded = self.padded(input if batched else input.unsqueeze(0))
             weight, beta, gain, scale, bias = self._held(padded.dtype)
             warn_if_saturated(self, padded, weight, beta, self.form)
             output = adaptive_conv(padded, weight, beta, self.form, gain=gain, scale=scale, remat=self.remat)
@@ -209,9 +209,10 @@ class AdaptiveConv(nn.Module):
         """The kernel of every position, without batch axis if the input has none; large, meant for looking at."""
         check_input(input, self.arguments, type(self).__name__)
         batched = input.dim() == self.dims + 2
-        padded = self._pad(input if batched else input.unsqueeze(0), self._output_dtype(input))
-        weight, beta, gain, scale, _ = self._held(padded.dtype)
-        found = adaptive_kernels(padded, weight, beta, self.form, gain=gain, scale=scale)
+        with autocast_off(input):
+            padded = self.padded(input if batched else input.unsqueeze(0))
+            weight, beta, gain, scale, _ = self._held(padded.dtype)
+            found = adaptive_kernels(padded, weight, beta, self.form, gain=gain, scale=scale)
         return (found if batched else found.squeeze(0)).to(input.dtype)
 
     def _held(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
@@ -231,13 +232,13 @@ class AdaptiveConv(nn.Module):
             )
         return input.dtype if dtype is None else dtype
 
-    def _pad(self, input: Tensor, dtype: torch.dtype) -> Tensor:
+    def padded(self, input: Tensor) -> Tensor:
         """The input as far as any window reaches, in float32 at least: products of rounded kernels would drift."""
         sides = [
             (left + before, right + after)
             for (left, right), (before, after) in zip(self.arguments.padding, self.form.reach, strict=True)
         ]
-        signal = input.to(torch.promote_types(dtype, torch.float32))
+        signal = input.to(torch.promote_types(input.dtype, torch.float32))
         if self.arguments.padding_mode != "zeros":
             check_extension(signal.shape[2:], sides, self.arguments.padding_mode)
             return pad(signal, tuple(sides), self.arguments.padding_mode)

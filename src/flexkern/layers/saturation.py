@@ -11,7 +11,7 @@ from ..functional.adaptive.plain import CONVOLUTIONS, generator_view
 from ..tracing import compiling, transforming
 
 SATURATED = 3.0
-"""Where tanh is within half a percent of its bound and has a hundredth of its slope."""
+"""Where tanh has a hundredth of its slope, and the Gaussian a thousandth of its height."""
 LARGE = 4.0
 """Root mean square of inputs that are not standardised; below it, what saturates is what was learned."""
 SIDE = 4
@@ -29,7 +29,7 @@ def warn_if_saturated(
     layer: nn.Module, padded: Tensor, weight: Tensor, bias: Tensor | None, form: AdaptiveForm
 ) -> None:
     """Looks at a few positions in some of the calls; only on a CPU, where looking does not mean waiting."""
-    if compiling() or transforming() or form.squash not in ("tanh", "hardtanh"):
+    if compiling() or transforming() or form.squash not in ("tanh", "hardtanh", "gaussian"):
         return
     if padded.device.type != "cpu" or padded.numel() == 0 or layer in _told or not _due(layer):
         return
@@ -46,7 +46,7 @@ def warn_if_saturated(
             f"{type(layer).__name__}: inputs of size {size:.3g} saturate {form.squash} in most kernel values, so that "
             "these hardly learn; standardise the input (mean 0, deviation 1), put a norm before the layer, or start "
             "from a smaller `generator_weight`.",
-            stacklevel=4,
+            stacklevel=6,
         )
 
 

@@ -15,10 +15,10 @@ class Mirrored(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool = nn.MaxPool2d(2)
+        self.pool, self.activation = nn.MaxPool2d(2), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, 2 C, H / 2, W / 2)
-        return torch.cat([self.pool(x), self.pool(-x)], 1).relu_()
+        return self.activation(torch.cat([self.pool(x), self.pool(-x)], 1))
 
 
 class CompactNet(nn.Module):

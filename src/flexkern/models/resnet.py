@@ -29,12 +29,13 @@ class BasicBlock(nn.Module):
             conv(out_channels, out_channels),
             nn.BatchNorm2d(out_channels),
         )
+        self.activation = nn.ReLU()
         same = stride == 1 and in_channels == out_channels
         projection = nn.Conv2d(in_channels, out_channels, 1, stride=stride, bias=False)
         self.shortcut = nn.Identity() if same else nn.Sequential(projection, nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, in, H, W) -> (B, out, H / stride, W / stride)
-        return (self.body(x) + self.shortcut(x)).relu_()
+        return self.activation(self.body(x) + self.shortcut(x))
 
 
 class ResNet(nn.Module):

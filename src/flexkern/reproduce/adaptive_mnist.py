@@ -19,8 +19,8 @@ from ..bench.isolated import in_own_process
 from ..bench.memory import peak_memory
 from ..bench.timing import interleave, time_runs
 from ..models import create_model
-from ..training import RunRecord, fit, load_recipe, override
-from ..training.record import command, commit, machine, versions
+from ..training import Recipe, fit, load_recipe, override
+from ..training.record import command_without_places, commit, machine, versions
 
 SHAPE = (1, 28, 28)
 THRESHOLDS = (0.98, 0.985, 0.99)
@@ -66,14 +66,14 @@ def reproduce_adaptive_mnist(
         runs: where the training runs go; an interrupted one is continued.
 
     Raises:
-        ValueError: for an unknown contestant.
+        ValueError: for an unknown contestant, or if ``out`` holds runs of another recipe.
     """
     for name in only:
         if name not in CONTESTANTS:
             raise ValueError(f"unknown contestant {name}; known: {', '.join(CONTESTANTS)}.")
     for seed in seeds:
         for name in only or CONTESTANTS:
-            if seed not in _seeds(Path(out), name):
+            if not _is_done(Path(out), name, seed, changes or {}):
                 run = train(name, seed, changes or {}, Path(runs))
                 add_run(Path(out), name, run)
                 say(f"{name}, seed {seed}: {100 * run['accuracy']:.2f} % in {run['seconds'] / 60:.0f} min")
@@ -82,13 +82,13 @@ def reproduce_adaptive_mnist(
 
 def train(name: str, seed: int, changes: Mapping[str, Any], runs: Path) -> Result:
     """One run; what is kept of it."""
-    contestant, folder = CONTESTANTS[name], runs / f"{name}-{seed}"
-    stated = {**contestant.changes, **changes, "seed": seed, "out": str(folder), "name": name}
-    recipe = override(load_recipe(contestant.recipe), stated)
+    recipe = _recipe_of(name, seed, changes)
+    folder = runs / f"{name}-{seed}-{recipe.epochs}-epochs"  # a shorter try is another run
+    recipe = override(recipe, {"out": str(folder)})
     record = fit(recipe, resume=(folder / "last.ckpt").is_file(), progress=False)
     kept = ("accuracy", "validation_accuracy", "best_epoch", "epochs", "seconds", "n_train", "n_validation", "n_test")
     run = {"seed": seed, **{key: getattr(record, key) for key in kept}, **epochs_to_reach(folder)}
-    return {**run, "commit": record.commit, "threads": record.machine["threads"], "recipe": _stated(record)}
+    return {**run, "commit": record.commit, "threads": record.machine["threads"], "recipe": _stated(record.recipe)}
 
 
 def epochs_to_reach(folder: Path) -> Result:
@@ -100,7 +100,7 @@ def epochs_to_reach(folder: Path) -> Result:
 
 
 def add_run(out: Path, name: str, run: Result) -> None:
-    """Reads, adds, writes: two processes may work on different contestants."""
+    """Reads, adds, writes."""
     result = read(out)
     result["contestants"].setdefault(name, {"about": CONTESTANTS[name].about, "runs": []})["runs"].append(run)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -119,19 +119,19 @@ def read(out: Path) -> Result:
 
 def finish(out: Path) -> Result:
     """Adds means, what the models cost, and how all was obtained."""
+    costs = measure_costs({name: _model_of(entry) for name, entry in read(out)["contestants"].items()})
     result = read(out)
-    costs = measure_costs({name: _model_of(entry) for name, entry in result["contestants"].items()})
     for name, entry in result["contestants"].items():
         values = [run["accuracy"] for run in entry["runs"]]
         spread = statistics.stdev(values) if len(values) > 1 else None
         entry.update(accuracy_mean=statistics.mean(values), accuracy_sd=spread, **costs[name])
-    result.update(command=command(), commit=commit(), machine=machine(), versions=versions())
+    result.update(command=command_without_places(), commit=commit(), machine=machine(), versions=versions())
     write_json(out, result)
     return result
 
 
 def measure_costs(models: Mapping[str, tuple[str, Result]]) -> dict[str, Result]:
-    """Counted costs; seconds of one image, taken in turns; bytes that one image needs at its peak."""
+    """Counted costs; seconds of one image, taken in turns; bytes that 64 images need at their peak."""
     built = {name: create_model(model, **options).eval() for name, (model, options) in models.items()}
     image = torch.randn(1, *SHAPE)
     with torch.inference_mode():
@@ -165,11 +165,22 @@ def _model_of(entry: Result) -> tuple[str, Result]:
     return options.pop("name"), options
 
 
-def _seeds(out: Path, name: str) -> list[int]:
-    return [run["seed"] for run in read(out)["contestants"].get(name, {"runs": []})["runs"]]
+def _recipe_of(name: str, seed: int, changes: Mapping[str, Any]) -> Recipe:
+    contestant = CONTESTANTS[name]
+    return override(load_recipe(contestant.recipe), {**contestant.changes, **changes, "seed": seed, "name": name})
 
 
-def _stated(record: RunRecord) -> Result:
+def _is_done(out: Path, name: str, seed: int, changes: Mapping[str, Any]) -> bool:
+    """Whether the results hold this run; it must have been of the same recipe."""
+    for run in read(out)["contestants"].get(name, {"runs": []})["runs"]:
+        if run["seed"] == seed:
+            if run["recipe"] != _stated(_recipe_of(name, seed, changes).to_dict()):
+                raise ValueError(f"{out} holds {name}, seed {seed}, of another recipe; give another `--out`.")
+            return True
+    return False
+
+
+def _stated(recipe: Result) -> Result:
     """The recipe without what belongs to one machine."""
-    kept = {key: value for key, value in record.recipe.items() if key not in ("out", "about", "seed", "threads")}
+    kept = {key: value for key, value in recipe.items() if key not in ("out", "about", "seed", "threads")}
     return {**kept, "data": {key: value for key, value in kept["data"].items() if key != "dir"}}

@@ -23,7 +23,7 @@ from ..atomic import write_json
 from ..bench.timing import interleave, time_runs
 from ..layers import AdaptiveConv2d
 from ..training.batches import Batches
-from ..training.record import command, commit, machine, versions
+from ..training.record import command_without_places, commit, machine, versions
 
 SIDE, REACH, NOISE = 16, 1, 0.5
 CLASSES = (2 * REACH + 1) ** 2
@@ -134,6 +134,7 @@ def reproduce_motion(
         if name not in NETS:
             raise ValueError(f"unknown network {name}; known: {', '.join(NETS)}.")
     images = split_images(read_grey(data_dir))
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
     data = {part: make_pairs(images[part], COUNTS[part], 100 + i) for i, part in enumerate(COUNTS)}
     names = list(only) or list(NETS)
     runs: dict[str, list[Result]] = {name: [] for name in names}
@@ -144,7 +145,7 @@ def reproduce_motion(
         say(f"{name}, seed {seed}: {100 * found['test']:.2f} %")
     nets = summarise(runs)
     result: Result = {"name": "motion", "epochs": epochs, "counts": COUNTS, "nets": nets, "comparisons": compare(nets)}
-    result.update(command=_without_folder(data_dir), commit=commit(), machine=machine(), versions=versions())
+    result.update(command=command_without_places(), commit=commit(), machine=machine(), versions=versions())
     write_json(Path(out), result)
     return result
 
@@ -223,7 +224,3 @@ def permutation_test(a: Sequence[float], b: Sequence[float]) -> float:
 
     ways = [difference(chosen) for chosen in itertools.combinations(both, len(a))]
     return sum(way >= difference(a) - 1e-12 for way in ways) / len(ways)
-
-
-def _without_folder(data_dir: str | Path) -> str:
-    return command().replace(str(data_dir), "DIR")

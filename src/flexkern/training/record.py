@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -117,6 +118,11 @@ def command() -> str:
     path = Path(sys.argv[0])
     program = "flexkern" if path.parts[-2:] == ("cli", "main.py") else path.name or "python"
     return shlex.join([program, *sys.argv[1:]])
+
+
+def command_without_places() -> str:
+    """The command line without the folders and files of one machine."""
+    return re.sub(r"--(data-dir|out)[= ]\S+", r"--\1 PATH", command())
 
 
 def commit() -> str | None:
