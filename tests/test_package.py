@@ -27,7 +27,7 @@ API = {
 
 FLOORS = {
     "atomic": 0,
-    "indexing": 0,
+    "axes": 0,
     "deferred": 0,
     "nearest": 0,
     "precision": 0,

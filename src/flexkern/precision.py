@@ -14,6 +14,20 @@ def autocast_dtype(tensor: Tensor) -> torch.dtype | None:
     return None if tensor.dtype == torch.float64 else torch.get_autocast_dtype(kind)
 
 
+def agreed_dtype(input: Tensor, held: torch.dtype, name: str) -> torch.dtype:
+    """Autocast's dtype if it is on; else input and parameters of the layer ``name`` must agree, as in torch.
+
+    Raises:
+        ValueError: they differ.
+    """
+    dtype = autocast_dtype(input)
+    if dtype is None and input.dtype != held:
+        raise ValueError(
+            f"{name} holds {held} parameters but the input is {input.dtype}; convert one of them with `.to(dtype)`."
+        )
+    return input.dtype if dtype is None else dtype
+
+
 def autocast_off(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
     """Context in which operations on ``tensor``'s device keep their own precision."""
     if autocast_dtype(tensor) is None:

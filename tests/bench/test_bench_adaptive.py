@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from flexkern.bench import adaptive
 from flexkern.bench.adaptive import CONTESTANTS, AdaptiveCase, claims, grid, make_run, measure_adaptive
@@ -52,7 +51,6 @@ def test_results_are_whole(tmp_path, monkeypatch, capsys):
         assert result["seconds"] > 0
         assert result["error"] < 1e-6
     assert measure_adaptive("claims", out, only=["ours", "unfold"]) == [point]
-    torch.manual_seed(0)
 
 
 def test_page_is_generated_from_the_results():

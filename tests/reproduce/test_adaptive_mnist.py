@@ -8,6 +8,7 @@ from flexkern.cli.main import main
 from flexkern.reproduce import CONTESTANTS, adaptive_mnist
 from flexkern.reproduce.adaptive_mnist import epochs_to_reach, reproduce_adaptive_mnist
 from flexkern.training import load_recipe, override
+from flexkern.training.record import command_without_places
 
 TRY = {"data.name": "digits", "epochs": 1, "threads": 1}
 
@@ -38,7 +39,20 @@ def test_runs_are_added_and_not_repeated(tmp_path, monkeypatch):
     assert again["contestants"]["adaptive-1k"]["runs"] == first["runs"]
     assert len(said) == 1
     assert json.loads(out.read_text())["machine"]
-    assert str(tmp_path) not in out.read_text()
+
+
+def test_commands_are_kept_without_folders(monkeypatch):
+    words = ["/bin/flexkern", "reproduce", "motion", "--data-dir", "/home/me/data", "--out=/tmp/x.json", "--seeds", "1"]
+    monkeypatch.setattr("sys.argv", words)
+    assert command_without_places() == "flexkern reproduce motion --data-dir PATH --out PATH --seeds 1"
+
+
+def test_a_shorter_try_is_not_taken_for_the_run(tmp_path):
+    out = tmp_path / "found.json"
+    options = {"only": ["adaptive-1k"], "seeds": [0], "runs": tmp_path / "runs"}
+    reproduce_adaptive_mnist(out, changes=TRY, **options)
+    with pytest.raises(ValueError, match="of another recipe"):
+        reproduce_adaptive_mnist(out, changes={**TRY, "epochs": 2}, **options)
 
 
 @pytest.mark.parametrize(

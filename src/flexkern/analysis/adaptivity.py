@@ -94,7 +94,7 @@ class MeanConv(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         a = self.arguments
-        padded = pad(input, a.padding, "constant" if a.padding_mode == "zeros" else a.padding_mode)
+        padded = pad(input, a.padding, a.padding_mode)
         return convolve(padded, self.weight, self.bias, stride=a.stride, dilation=a.dilation, groups=a.groups)
 
 

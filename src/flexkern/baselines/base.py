@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..engines import Padding, pad
 from ..layers.arguments import ConvArguments, check_input
-from ..precision import autocast_dtype
+from ..precision import agreed_dtype
 
 
 class Baseline2d(nn.Module):
@@ -62,21 +61,10 @@ class Baseline2d(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         check_input(input, self.arguments, type(self).__name__)
         batched = input.dim() == 4
-        output = self.respond(self._in_own_dtype(input if batched else input.unsqueeze(0)))
+        held = next(self.parameters(), input).dtype
+        signal = input.to(agreed_dtype(input, held, type(self).__name__))
+        output = self.respond(signal if batched else signal.unsqueeze(0))
         return output if batched else output.squeeze(0)
-
-    def _in_own_dtype(self, signal: Tensor) -> Tensor:
-        """In autocast's dtype if it is on; else signal and parameters must agree, as in torch."""
-        dtype = autocast_dtype(signal)
-        if dtype is not None:
-            return signal.to(dtype)
-        held = next(self.parameters(), signal).dtype
-        if signal.dtype != held:
-            raise ValueError(
-                f"{type(self).__name__} holds {held} parameters but the input is {signal.dtype}; "
-                "convert one of them with `.to(dtype)`."
-            )
-        return signal
 
     def extra_repr(self) -> str:
         return f"{self.arguments.describe()}, bias={self.bias is not None}"
@@ -94,10 +82,3 @@ class ScaledConv2d(nn.Conv2d):
         nn.init.normal_(self.weight, std=self.gain / math.sqrt(self.weight[0].numel()))
         if self.bias is not None:
             nn.init.zeros_(self.bias)
-
-
-def extend(signal: Tensor, padding: Padding, mode: str) -> Tensor:
-    """``signal`` with borders as torch's ``padding_mode`` says; negative amounts cut samples off."""
-    if not any(side for sides in padding for side in sides):
-        return signal
-    return pad(signal, padding, "constant" if mode == "zeros" else mode)

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..engines import Padding
+from ..engines import Padding, pad
 from ..layers.arguments import ConvArguments
-from .base import extend
 
 
 def apply_kernels(values: Tensor, kernels: Tensor, bias: Tensor | None, a: ConvArguments) -> Tensor:
@@ -22,7 +21,7 @@ def apply_kernels(values: Tensor, kernels: Tensor, bias: Tensor | None, a: ConvA
         bias: (G * max(C, O),) or None.
     """
     dtype = torch.promote_types(values.dtype, torch.float32)  # half precision loses too much in a sum over the taps
-    extended = extend(values, a.padding, a.padding_mode).to(dtype).unflatten(1, (kernels.shape[1], -1))
+    extended = pad(values, a.padding, a.padding_mode).to(dtype).unflatten(1, (kernels.shape[1], -1))
     axes = list(zip(kernels.shape[-2:], a.stride, a.dilation, strict=True))
     total = extended.new_zeros(())
     taps = itertools.product(*map(range, a.kernel_size))
@@ -46,7 +45,7 @@ def centred(signal: Tensor, a: ConvArguments) -> Tensor:
 
     The middle of an even number of samples is the one where padding "same" changes nothing.
     """
-    return extend(signal, _centring(a), a.padding_mode)
+    return pad(signal, _centring(a), a.padding_mode)
 
 
 def _centring(a: ConvArguments) -> Padding:

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..engines import pad
 from ..layers.arguments import ConvArguments
-from .base import Baseline2d, extend
+from .base import Baseline2d
 
 
 class MixtureConv2d(Baseline2d):
@@ -73,7 +74,7 @@ class MixtureConv2d(Baseline2d):
         a = self.arguments
         padding = tuple(left for left, _ in a.padding)
         if a.padding_mode != "zeros" or any(left != right for left, right in a.padding):  # torch's cannot do these
-            signal, padding = extend(signal, a.padding, a.padding_mode), (0, 0)
+            signal, padding = pad(signal, a.padding, a.padding_mode), (0, 0)
         bias = None if self.bias is None else self.bias.flatten()
         return F.conv2d(signal, self.weight.flatten(0, 2), bias, a.stride, padding, a.dilation, a.groups)
 

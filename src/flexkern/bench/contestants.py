@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..axes import CONVOLUTIONS
 from ..engines import ENGINES, ConvProblem, convolve, plan_conv
-from ..engines.direct import CONVOLUTIONS
 from ..nearest import did_you_mean
 from . import authors, peers
 from .problems import Point

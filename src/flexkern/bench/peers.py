@@ -33,7 +33,7 @@ def torch_fftconv(problem: ConvProblem) -> Convolve:
 def julius(problem: ConvProblem) -> Convolve:
     """``fft_conv1d`` of julius: blocks of five kernels."""
     call = _load("julius").fft_conv1d
-    return lambda x, weight: call(pad(x, problem.padding, "constant"), weight)
+    return lambda x, weight: call(pad(x, problem.padding, "zeros"), weight)
 
 
 def nvsubquadratic(problem: ConvProblem) -> Convolve:
@@ -72,7 +72,7 @@ def _with_padding(call: Callable[..., Tensor], problem: ConvProblem) -> Convolve
     """Their own padding where it is symmetric, ours in front of it otherwise."""
     if all(left == right for left, right in problem.padding):
         return functools.partial(call, padding=tuple(left for left, _ in problem.padding), groups=problem.groups)
-    return lambda x, weight: call(pad(x, problem.padding, "constant"), weight, groups=problem.groups)
+    return lambda x, weight: call(pad(x, problem.padding, "zeros"), weight, groups=problem.groups)
 
 
 def _is_causal(problem: ConvProblem) -> bool:

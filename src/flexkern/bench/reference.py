@@ -9,8 +9,8 @@ from types import EllipsisType
 import torch
 from torch import Tensor
 
+from ..axes import CONVOLUTIONS
 from ..engines import ConvProblem, pad
-from ..engines.direct import CONVOLUTIONS
 from .problems import Point
 
 DIRECT_LIMIT = 1e8
@@ -33,12 +33,12 @@ def exact_results(point: Point, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def direct_convolution(x: Tensor, weight: Tensor, problem: ConvProblem) -> Tensor:
     """Torch's own."""
-    return CONVOLUTIONS[len(problem.signal)](pad(x, problem.padding, "constant"), weight, groups=problem.groups)
+    return CONVOLUTIONS[len(problem.signal)](pad(x, problem.padding, "zeros"), weight, groups=problem.groups)
 
 
 def fourier_convolution(x: Tensor, weight: Tensor, problem: ConvProblem) -> Tensor:
     """By transforms as long as the padded signal: nothing that wraps around reaches an output."""
-    extended = pad(x, problem.padding, "constant")
+    extended = pad(x, problem.padding, "zeros")
     lengths, axes = extended.shape[2:], tuple(range(2, x.dim()))
     signal, kernel = torch.fft.rfftn(extended, dim=axes), torch.fft.rfftn(weight, s=lengths, dim=axes).conj()
     product = signal * kernel[:, 0] if problem.depthwise else torch.einsum("bi...,oi...->bo...", signal, kernel)

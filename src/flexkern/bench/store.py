@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 from collections.abc import Collection
 from datetime import datetime, timezone
 from importlib import metadata
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 
 from ..atomic import write_json
-from ..training.record import command, commit, machine
+from ..training.record import command_without_places, commit, machine
 
 PACKAGES = ("flexkern", "torch", "numpy", "fft-conv-pytorch", "torch-fftconv", "julius", "nvsubquadratic")
 
@@ -71,5 +70,10 @@ def describe_setting() -> Entry:
         except metadata.PackageNotFoundError:
             continue
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    line = re.sub(r"--out[= ]\S+", "--out FILE", command())
-    return {"command": line, "versions": found, "commit": commit(), "machine": machine(), "date": date}
+    return {
+        "command": command_without_places(),
+        "versions": found,
+        "commit": commit(),
+        "machine": machine(),
+        "date": date,
+    }

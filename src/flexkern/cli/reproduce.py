@@ -13,7 +13,7 @@ EXAMPLES = """\
 examples:
   flexkern reproduce adaptive-mnist --data-dir ~/data/mnist                    everything: hours
   flexkern reproduce adaptive-mnist --data-dir D --only adaptive --seeds 0     one run
-  flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; ten minutes
+  flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; some twenty minutes
 adaptive-mnist continues when it is run again: runs that the file of results holds are not repeated.
 """
 

@@ -5,7 +5,7 @@ import dataclasses
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..indexing import last_axes
+from ..axes import last_axes
 from .plan import ConvProblem
 
 

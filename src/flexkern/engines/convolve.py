@@ -155,14 +155,16 @@ def _records(tensors: Sequence[Tensor]) -> bool:
 
 
 def pad(input: Tensor, padding: Padding, mode: str) -> Tensor:
-    """Extend the signal as torch's ``padding_mode`` says; negative amounts cut samples off.
+    """Extend the signal as torch's ``padding_mode`` says ("zeros", ...); negative amounts cut samples off.
 
     Example:
         >>> import torch
         >>> pad(torch.arange(3.0).view(1, 1, 3), ((1, -1),), "circular").tolist()
         [[[2.0, 0.0, 1.0]]]
     """
+    if not any(side for pair in padding for side in pair):
+        return input
     grow = [max(side, 0) for pair in reversed(padding) for side in pair]
     cut = [min(side, 0) for pair in reversed(padding) for side in pair]
     # Cut first would change what a circular or reflected border repeats, so extend first.
-    return F.pad(F.pad(input, grow, mode=mode), cut)
+    return F.pad(F.pad(input, grow, mode="constant" if mode == "zeros" else mode), cut)

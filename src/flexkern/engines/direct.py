@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..axes import CONVOLUTIONS
 from .plan import ConvProblem, Padding, PassPlan
 from .weight import FactoredWeight, Weight, dense, gradients_of_factors
 
-CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..indexing import last_axes
+from ..axes import last_axes
 from ..tracing import plain_operations
 from .dft import Positions, multiplicity
 

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard, cast
 import torch
 from torch import Tensor
 
-from ..indexing import last_axes
+from ..axes import last_axes
 from ..tracing import plain_operations, transforming
 from .blocks import block_problem, cut_output, cut_signal, join_output, join_signal
 from .dft import MatrixTransform, Split

@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..engines import pad
 from ..functional.adaptive import AdaptiveForm, Squash, adaptive_conv, adaptive_kernels
 from ..functional.adaptive.initial import adaptive_std, gain_std, kernel_std, linear_bound, lone_std, similarity
-from ..precision import autocast_dtype, autocast_off
+from ..precision import agreed_dtype, autocast_off
 from .adaptive_options import check_sharing, check_squash
 from .arguments import check_extension, check_input, parse_arguments, per_axis
 from .saturation import warn_if_saturated
@@ -56,7 +55,7 @@ class AdaptiveConv(nn.Module):
             positions) without parameters and state of its own.
         normalize: divide every kernel by the sum of its absolute values and multiply it with a learned scale. The
             start then keeps the variance of inputs that are constant over a window, not of white noise.
-        remat: compute kernels again in backward instead of storing them, which is faster and ``O`` times smaller.
+        remat: compute kernels again in backward instead of storing them, which takes ``O`` times less memory.
 
     Shape: (batch, in_channels, *signal) or (in_channels, *signal), as ``torch.nn.ConvNd``.
 
@@ -195,7 +194,7 @@ class AdaptiveConv(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         check_input(input, self.arguments, type(self).__name__)
         batched = input.dim() == self.dims + 2
-        dtype = self._output_dtype(input)
+        dtype = agreed_dtype(input, self.generator_weight.dtype, type(self).__name__)
         with autocast_off(input):
             padded = self.padded(input if batched else input.unsqueeze(0))
             weight, beta, gain, scale, bias = self._held(padded.dtype)
@@ -222,16 +221,6 @@ class AdaptiveConv(nn.Module):
         )
         return self.generator_weight.to(dtype), beta, gain, scale, bias
 
-    def _output_dtype(self, input: Tensor) -> torch.dtype:
-        """Autocast's dtype if it is on, else input and parameters must agree, as in torch."""
-        dtype, held = autocast_dtype(input), self.generator_weight.dtype
-        if dtype is None and input.dtype != held:
-            raise ValueError(
-                f"{type(self).__name__} holds {held} parameters but the input is {input.dtype}; "
-                "convert one of them with `.to(dtype)`."
-            )
-        return input.dtype if dtype is None else dtype
-
     def padded(self, input: Tensor) -> Tensor:
         """The input as far as any window reaches, in float32 at least: products of rounded kernels would drift."""
         sides = [
@@ -239,11 +228,8 @@ class AdaptiveConv(nn.Module):
             for (left, right), (before, after) in zip(self.arguments.padding, self.form.reach, strict=True)
         ]
         signal = input.to(torch.promote_types(input.dtype, torch.float32))
-        if self.arguments.padding_mode != "zeros":
-            check_extension(signal.shape[2:], sides, self.arguments.padding_mode)
-            return pad(signal, tuple(sides), self.arguments.padding_mode)
-        flat = [side for pair in reversed(sides) for side in pair]
-        return F.pad(signal, flat) if any(flat) else signal
+        check_extension(signal.shape[2:], sides, self.arguments.padding_mode)
+        return pad(signal, tuple(sides), self.arguments.padding_mode)
 
     def extra_repr(self) -> str:
         form = self.form

@@ -169,8 +169,7 @@ class AdaptiveFlexConv(nn.Module):
         """How much of each kernel is taken at every position."""
         a, dtype = self.basis.arguments, dtype or input.dtype
         with autocast_off(input):
-            mode = "constant" if a.padding_mode == "zeros" else a.padding_mode
-            signal = pad(input.to(dtype), self._mixing_padding(), mode)
+            signal = pad(input.to(dtype), self._mixing_padding(), a.padding_mode)
             weight, bias = self.mixing_weight.to(dtype), self.mixing_bias.to(dtype)
             z = convolve(signal, weight, bias, stride=a.stride, dilation=a.dilation, engine="direct")
             shaped = z.unflatten(1, (self.out_channels, self.rank))

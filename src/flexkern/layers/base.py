@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..engines import ConvProblem, Plan, Weight, check_engine, dense, lies_channels_last, pad, plan_conv, run
 from ..generators import Generator, Region, get_generator
-from ..precision import autocast_dtype
+from ..precision import agreed_dtype
 from ..windows import Bounds, GaussianWindow
 from .arguments import ConvArguments, check_input, crop_padding
 from .cache import reuse, reuse_spectrum
@@ -142,27 +142,15 @@ class ContinuousConv(nn.Module):
         check_input(input, self.arguments, type(self).__name__)
         batched = input.dim() == self.dims + 2
         entry = reuse(self, self.bounds, self.factored_weight)
-        whole = self.factored_weight() if entry is None else entry.weight
-        signal, weight = self._match_dtypes(input if batched else input.unsqueeze(0), whole)
+        weight = self.factored_weight() if entry is None else entry.weight
+        dtype = agreed_dtype(input, self.generator.readout_weight.dtype, type(self).__name__)
+        signal = (input if batched else input.unsqueeze(0)).to(dtype)  # weights are sampled in float32 at least
         if self.arguments.padding_mode != "zeros":
             signal = pad(signal, crop_padding(self.arguments, self.bounds), self.arguments.padding_mode)
         plan = self.plan(input.shape, channels_last=lies_channels_last(signal))
         prepared = None if entry is None else reuse_spectrum(entry, weight, plan)
         output = run(signal, weight, plan, self.bias, prepared)
         return output if batched else output.squeeze(0)
-
-    def _match_dtypes(self, signal: Tensor, weight: Weight) -> tuple[Tensor, Weight]:
-        """Signal and weight in one dtype: autocast's if it is on, else they must agree, as in torch."""
-        dtype = autocast_dtype(signal)
-        if dtype is not None:
-            return signal.to(dtype), weight  # engines sample and transform in float32 at least, whatever the signal is
-        held = self.generator.readout_weight.dtype
-        if signal.dtype != held:
-            raise ValueError(
-                f"{type(self).__name__} holds {held} parameters but the input is {signal.dtype}; "
-                "convert one of them with `.to(dtype)`."
-            )
-        return signal, weight
 
     def extra_repr(self) -> str:
         return f"{self.arguments.describe()}, bias={self.bias is not None}, size={self.size}, engine={self.engine}"

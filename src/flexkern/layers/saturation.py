@@ -6,12 +6,13 @@ import weakref
 import torch
 from torch import Tensor, nn
 
+from ..axes import CONVOLUTIONS
 from ..functional.adaptive import AdaptiveForm
-from ..functional.adaptive.plain import CONVOLUTIONS, generator_view
+from ..functional.adaptive.plain import generator_view
 from ..tracing import compiling, transforming
 
 SATURATED = 3.0
-"""Where tanh has a hundredth of its slope, and the Gaussian a thousandth of its height."""
+"""Where tanh has a hundredth of its slope, and the Gaussian a ten-thousandth of its height."""
 LARGE = 4.0
 """Root mean square of inputs that are not standardised; below it, what saturates is what was learned."""
 SIDE = 4

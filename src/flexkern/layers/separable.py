@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..axes import CONVOLUTIONS
 from ..engines import Plan
-from ..engines.direct import CONVOLUTIONS
 from ..generators import Generator
 from ..windows import Bounds, GaussianWindow
 from .arguments import per_axis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from torch import Tensor, nn
 
 from ..analysis import adaptivity, with_mean_kernels
 from ..analysis.adaptivity import inputs_of
-from ..data import load_task, normalise
+from ..data import normalise
 from ..data.task import hold_out
 from ..layers import AdaptiveConv2d
+from ..training.evaluation import count_correct, task_of_weights
 from ..training.weights import find_weights, load_weights
 from .figures import save_figure
 from .kernels import kernels_figure
@@ -35,32 +37,29 @@ def inspect_adaptive(
         FileNotFoundError: no such run or weights, or no data.
         ValueError: the model has no adaptive convolution.
     """
-    model, info = load_weights(find_weights(run_or_weights))
-    task = load_task(info.task, data_dir)
+    path = find_weights(run_or_weights)
+    model, info = load_weights(path)
+    task = task_of_weights(path, info, data_dir)
     kept, held = hold_out(task.y_train, HELD_OUT)
-    x = task.x_train if not info.mean else normalise(task.x_train, torch.tensor(info.mean), torch.tensor(info.std))
+    x, lengths = task.x_train, task.lengths_train
+    if info.mean:
+        x = normalise(x, torch.tensor(info.mean), torch.tensor(info.std), lengths)
     spread = kept[:: max(1, len(kept) // SAMPLES)][:SAMPLES]  # of all classes, also where they lie one after another
-    some = x[spread]
-    mean = with_mean_kernels(model, some)
-    given = inputs_of(model, some)
-    count = {name: _correct(one, x[held], task.y_train[held]) for name, one in (("own", model), ("mean", mean))}
+    some, looked_at = (
+        task.complete(x[spread]),
+        replace(task, x_test=x[held], y_test=task.y_train[held], lengths_test=None),
+    )
+    mean, given = with_mean_kernels(model, some), inputs_of(model, some)
     if figure is not None:
         _draw(model, given, task.y_train[spread], figure)
     layers: dict[str, Any] = {name: model.get_submodule(name) for name in given}
     return {
         "share": {name: adaptivity(layers[name], inputs).share for name, inputs in given.items()},
-        "accuracy": count["own"] / len(held),
-        "accuracy_of_mean": count["mean"] / len(held),
+        "accuracy": count_correct(model, x[held], looked_at) / len(held),
+        "accuracy_of_mean": count_correct(mean, x[held], looked_at) / len(held),
         "n": len(held),
         "weights": str(run_or_weights),
     }
-
-
-@torch.inference_mode()
-def _correct(model: nn.Module, x: Tensor, y: Tensor) -> int:
-    model.eval()
-    parts = zip(x.split(SAMPLES), y.split(SAMPLES), strict=True)
-    return sum(int((model(images).argmax(1) == labels).sum()) for images, labels in parts)
 
 
 def _draw(model: nn.Module, given: dict[str, Tensor], labels: Tensor, path: str | Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _INK, _SOFT, _BLUE, _ACCENT = "#1f2a37", "#8a94a3", "#2563a8", "#e8590c"
 _RAMP = ("#ffffff", "#dbe9f6", "#9ac4e3", "#4a90c8", "#1f5f9f", "#0d3463")
-_STYLE = {
+STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9.0,
     "text.color": _INK,
@@ -49,11 +49,11 @@ def windows_figure(model: nn.Module) -> Figure:
         >>> figure = windows_figure(flexkern.FlexConv2d(1, 4, kernel_size=33))
         >>> save_figure(figure, "windows.png")  # doctest: +SKIP
     """
-    matplotlib = _matplotlib()
+    matplotlib = import_matplotlib()
     windows = named_windows(model)
     if not windows:
         raise ValueError("the model has no layer that learns its size: there are no windows to draw.")
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         dims = {len(window.lengths) for window in windows.values()}
         return _curves(windows) if dims == {1} else _panels(windows)
 
@@ -74,7 +74,7 @@ def named_windows(model: nn.Module) -> dict[str, GaussianWindow]:
     }
 
 
-def _matplotlib() -> Any:
+def import_matplotlib() -> Any:
     try:
         import matplotlib
     except ImportError as error:

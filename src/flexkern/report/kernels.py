@@ -10,12 +10,11 @@ from torch import Tensor
 
 from ..analysis import adaptivity
 from ..layers import AdaptiveConv2d
-from .figures import _STYLE, _matplotlib
+from .figures import STYLE, import_matplotlib
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KERNELS_SHOWN = 4
 PIXELS_SHOWN = 3
 
 
@@ -39,8 +38,8 @@ def kernels_figure(layer: AdaptiveConv2d, images: Tensor, output: int = 0) -> Fi
         raise ValueError(f"`images` must be (batch, channels, height, width), got {tuple(images.shape)}.")
     found, kernels = adaptivity(layer, images), layer.kernels(images)[:, output, 0]
     limit = float(kernels.abs().max())
-    matplotlib = _matplotlib()
-    with matplotlib.rc_context(_STYLE):
+    matplotlib = import_matplotlib()
+    with matplotlib.rc_context(STYLE):
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(1.6 * (3 + PIXELS_SHOWN), 1.8 * len(images)), layout="constrained")

@@ -35,9 +35,7 @@ def evaluate(
     """
     path = find_weights(run_or_weights)
     model, info = load_weights(path)
-    task = load_task(info.task, data_dir if data_dir is not None else _data_dir_of(path))
-    _check_fit(task, info)
-    task = with_extras(task, _extras_of(path))
+    task = task_of_weights(path, info, data_dir)
     x = task.x_test
     if info.mean:
         x = normalise(x, torch.tensor(info.mean), torch.tensor(info.std), task.lengths_test)
@@ -52,6 +50,13 @@ def evaluate(
         "sizes": {name: list(size) for name, size in sizes(model).items()},
         "weights": str(path),
     }
+
+
+def task_of_weights(path: Path, info: WeightsInfo, data_dir: str | Path | None = None) -> Task:
+    """The task of a weights file, by default from where its run found the data, with what the run stored."""
+    task = load_task(info.task, data_dir if data_dir is not None else _data_dir_of(path))
+    _check_fit(task, info)
+    return with_extras(task, _extras_of(path))
 
 
 @torch.inference_mode()

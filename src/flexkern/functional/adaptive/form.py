@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...indexing import last_axes
+from ...axes import last_axes
 
 SHARINGS = ("pair", "shared", "full", "depthwise")
 Squash = str | Callable[[Tensor], Tensor]

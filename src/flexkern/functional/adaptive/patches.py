@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...indexing import last_axes
+from ...axes import last_axes
 from .form import AdaptiveForm
 
 

@@ -5,10 +5,8 @@ import itertools
 import torch
 from torch import Tensor
 
-from ...indexing import last_axes
+from ...axes import CONVOLUTIONS, last_axes
 from .form import AdaptiveForm
-
-CONVOLUTIONS = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d, 3: torch.nn.functional.conv3d}
 
 
 def plain_adaptive_conv(

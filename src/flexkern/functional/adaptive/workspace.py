@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 LARGEST = 2**25
 """Bytes beyond which buffers are given back after a call."""
@@ -55,7 +55,8 @@ def workspace(like: Tensor) -> Iterator[Workspace]:
         ...     work.take("z", 4).shape
         torch.Size([4])
     """
-    kept = _free[like.dtype, torch.is_inference_mode_enabled()] if like.device.type == "cpu" else []
+    real = like.device.type == "cpu" and type(like) in (Tensor, nn.Parameter)  # a compiler's tensors hold nothing
+    kept = _free[like.dtype, torch.is_inference_mode_enabled()] if real else []
     try:
         work = kept.pop()  # a single step, so that threads and nested calls get one each
     except IndexError:

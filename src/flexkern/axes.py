@@ -1,7 +1,11 @@
-"""Indices of the last axes."""
+"""What depends on the number of axes."""
 
 from collections.abc import Iterable
 from typing import Any
+
+import torch.nn.functional as F
+
+CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
 
 def last_axes(slices: Iterable[slice]) -> Any:
