@@ -105,6 +105,23 @@ def test_split_takes_its_share_of_every_class_and_leaves_the_test_set():
     assert split.lengths == {}
 
 
+def test_split_trains_on_a_share_of_every_class():
+    y = torch.tensor([0] * 50 + [1] * 30)
+    x = torch.arange(80.0).view(80, 1, 1)
+    task = Task("two", x, y, x[:4], y[:4], ("a", "b"))
+    whole, part = split_task(task, 0.1, 3), split_task(task, 0.1, 3, train_share=1 / 3)
+    assert torch.equal(whole.validation[0], part.validation[0])
+    assert part.train[1].bincount().tolist() == [15, 9]
+    assert set(part.train[0].flatten().tolist()) < set(whole.train[0].flatten().tolist())
+    assert torch.equal(part.train[1], y[part.train[0].flatten().long()])
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.5])
+def test_split_refuses_a_share_out_of_range(share):
+    with pytest.raises(ValueError, match=f"`train_share` must be above 0 and at most 1, got {share}"):
+        split_task(toy(), 0.2, train_share=share)
+
+
 def test_split_depends_on_the_seed_alone():
     task = toy()
     first, again, other = (split_task(task, 0.2, seed).validation[0] for seed in (1, 1, 2))

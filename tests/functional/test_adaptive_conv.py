@@ -325,6 +325,19 @@ class TestBlocks:
             problem.output(WAYS["kept"], **leaves)
         assert sum(kept) >= kernels
 
+    @pytest.mark.little
+    @pytest.mark.parametrize(("side", "at_once"), [(32, True), (33, False)])
+    def test_kernels_are_formed_whole_up_to_a_limit(self, side, at_once, monkeypatch):
+        problem = make(channels=(1, 4), kernel=(1, 8), signal=(side, 32), batch=1)
+        positions = side * 25
+        monkeypatch.setattr("flexkern.functional.adaptive.conv.LITTLE", 4 * 8 * 32 * 25)
+        leaves = {name: one.requires_grad_() for name, one in problem.tensors.items()}
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+            y = problem.output(**leaves)
+        assert (max(kept) >= 4 * 8 * positions) == at_once
+        assert_matches(y, problem.output(WAYS["plain"]))
+
 
 class TestGradients:
     @pytest.mark.parametrize("normalize", [False, True])

@@ -13,8 +13,9 @@ EXAMPLES = """\
 examples:
   flexkern reproduce adaptive-mnist --data-dir ~/data/mnist                    everything: hours
   flexkern reproduce adaptive-mnist --data-dir D --only adaptive --seeds 0     one run
+  flexkern reproduce thin-resnets --data-dir ~/data/cifar10                    everything: hours
   flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; some twenty minutes
-adaptive-mnist continues when it is run again: runs that the file of results holds are not repeated.
+All but motion continue when they are run again: runs that the file of results holds are not repeated.
 """
 
 
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipes' (for a try)")
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads per run (1)")
     parser.add_argument("--data-dir", metavar="D", help="folder with local copies of the data")
-    parser.add_argument("--out", metavar="FILE", help="results (results/NAME.json); adaptive-mnist continues them")
+    parser.add_argument("--out", metavar="FILE", help="results (results/NAME.json); all but motion continue them")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,12 +50,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _adaptive_mnist(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
-    from ..reproduce import reproduce_adaptive_mnist
+def _comparison(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    from ..reproduce import ADAPTIVE_MNIST, THIN_RESNETS, reproduce_comparison
 
+    comparison = {one.name: one for one in (ADAPTIVE_MNIST, THIN_RESNETS)}[options.name]
     given = {"data.dir": options.data_dir, "epochs": options.epochs, "threads": options.threads}
     changes = {key: value for key, value in given.items() if value is not None}
-    result = reproduce_adaptive_mnist(out, changes=changes, **stated)
+    result = reproduce_comparison(comparison, out, changes=changes, **stated)
     print(table(["contestant", "accuracy %", "seeds", "parameters", "MACs", "ms"], _rows(result)))
 
 
@@ -74,7 +76,7 @@ def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> N
         print(f"{name}: {100 * found['gain']:+.2f} points over {found['rival']} (p = {found['p']:.3f})")
 
 
-_RUNS = {"adaptive-mnist": _adaptive_mnist, "motion": _motion}
+_RUNS = {"adaptive-mnist": _comparison, "thin-resnets": _comparison, "motion": _motion}
 
 
 def _rows(result: dict) -> list[list[str]]:

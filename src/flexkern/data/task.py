@@ -110,23 +110,28 @@ class Split:
         return f"Split({sizes})"
 
 
-def split_task(task: Task, fraction: float = 0.1, seed: int = 0) -> Split:
+def split_task(task: Task, fraction: float = 0.1, seed: int = 0, *, train_share: float = 1.0) -> Split:
     """Takes a stratified validation part out of the training data; the test set is only passed on.
 
     Args:
         task: the data set.
         fraction: share of every class that goes to validation, in (0, 1).
         seed: the same seed gives the same split.
+        train_share: share of what is left of every class that is trained on, in (0, 1]; the others are not used.
 
     Raises:
-        ValueError: `fraction` outside (0, 1), or no class with two samples to share.
+        ValueError: `fraction` outside (0, 1), `train_share` outside (0, 1], or no class with two samples to share.
 
     Example:
         >>> x, y = torch.rand(20, 1, 4), torch.arange(20) % 2
         >>> split_task(Task("toy", x, y, x, y, ("a", "b")), fraction=0.2)
         Split(train=16, validation=4, test=20)
     """
+    if not 0 < train_share <= 1:
+        raise ValueError(f"`train_share` must be above 0 and at most 1, got {train_share}.")
     train, held = hold_out(task.y_train, fraction, seed)
+    if train_share < 1:
+        train = train[hold_out(task.y_train[train], train_share, seed)[1]]
     lengths: dict[str, Tensor] = {}
     if task.lengths_train is not None:
         lengths |= {"train": task.lengths_train[train], "validation": task.lengths_train[held]}

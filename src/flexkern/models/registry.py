@@ -80,7 +80,7 @@ MODELS: dict[str, Builder] = {
     "adaptive_lenet": functools.partial(adaptive_net),
     "adaptive_lenet_1k": functools.partial(adaptive_net, generator_size=1, stages=((8, 9), (9, 9)), **TINY),
     "plain_lenet": functools.partial(plain_net),
-    "plain_lenet_wide": functools.partial(plain_net, width=24, stages=((24, 24), (32, 32))),
+    "plain_lenet_wide": functools.partial(plain_net, width=48, stages=((48, 48), (64, 64))),
     "plain_lenet_1k": functools.partial(plain_net, stages=((8, 9), (9, 10)), **TINY),
     "resnet18": functools.partial(resnet18),
     "adaptive_resnet18": functools.partial(resnet18, adaptive="stem"),

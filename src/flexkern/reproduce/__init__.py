@@ -1,5 +1,8 @@
 """Comparisons that a paper's claims rest on, each one command and one file of results."""
 
-from .adaptive_mnist import CONTESTANTS as CONTESTANTS
-from .adaptive_mnist import reproduce_adaptive_mnist as reproduce_adaptive_mnist
+from .adaptive_mnist import ADAPTIVE_MNIST as ADAPTIVE_MNIST
+from .comparison import Comparison as Comparison
+from .comparison import Contestant as Contestant
+from .comparison import reproduce_comparison as reproduce_comparison
 from .motion import reproduce_motion as reproduce_motion
+from .thin_resnets import THIN_RESNETS as THIN_RESNETS

@@ -68,7 +68,7 @@ def fit(recipe: Recipe, *, resume: bool = False, progress: bool = True) -> RunRe
 
 def _run(recipe: Recipe, folder: RunFolder, *, resume: bool, progress: bool) -> RunRecord:
     task = prepare_task(recipe)
-    split = split_task(task, recipe.data.validation, recipe.seed)
+    split = split_task(task, recipe.data.validation, recipe.seed, train_share=recipe.data.train_share)
     module, info = _build(recipe, task)
     tables, best = Tables(folder), KeepBest(folder.weights, info)
     callbacks = [StopOnBadLoss(), tables, best, Progress(bar=progress), SaveLast(folder.checkpoint)]

@@ -26,6 +26,9 @@ class DataConfig(Checked, section="data."):
     validation: float = field(
         default=0.1, metadata=note("fraction of the training part kept for validation", above=0, below=1)
     )
+    train_share: float = field(
+        default=1.0, metadata=note("share of the rest of every class that is trained on; 1 is all", above=0)
+    )
     standardise: bool = field(default=True, metadata=note("per-channel mean 0 and deviation 1 of the training part"))
     augment: tuple[str, ...] = field(
         default=(), metadata=note('list such as ["shift:2", "flip"]; training batches only')

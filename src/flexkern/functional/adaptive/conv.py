@@ -1,5 +1,6 @@
 """The entry: kernels from the input, applied to the input, by whichever form suits the moment."""
 
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,9 @@ from .form import AdaptiveForm
 from .op import traced_adaptive_conv
 from .patches import embed, extract
 from .plain import plain_adaptive_conv
+
+LITTLE = 2**15
+"""Kernel values of a call up to which all are made at once and kept: blocks would cost more than they save."""
 
 
 def adaptive_conv(
@@ -37,7 +41,8 @@ def adaptive_conv(
         bias: beta, (banks * rows,), or None.
         gain: factors of the squashed values, (banks, outputs, applied, taps).
         scale: factors of whole kernels, (banks, outputs, applied).
-        remat: save the input only and compute kernels again in backward; else autograd keeps them all.
+        remat: save the input only and compute kernels again in backward; else autograd keeps them all. Up to
+            :data:`LITTLE` values they are kept anyway.
 
     Example:
         >>> form = AdaptiveForm(1, 2, (3,), (3,), (1,), (1,), 1, "pair", "tanh")
@@ -50,12 +55,16 @@ def adaptive_conv(
         if not torch.compiler.is_exporting() and isinstance(form.squash, str):
             return traced_adaptive_conv(padded, embed(weight, bias, form), form, gain, scale)
         return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
-    if transforming() or padded.numel() == 0 or (recorded and not remat):
+    if transforming() or (recorded and not remat) or _kernel_values(padded, form) <= LITTLE:
         return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
     if not recorded:
         return forward_blocks(padded, embed(weight, bias, form), form, gain, scale)
     output: Tensor = AdaptiveConvolution.apply(form, padded, weight, bias, gain, scale)
     return output
+
+
+def _kernel_values(padded: Tensor, form: AdaptiveForm) -> int:
+    return form.banks * form.rows * padded.shape[0] * math.prod(form.output_size(padded.shape))
 
 
 class AdaptiveConvolution(torch.autograd.Function):

@@ -30,7 +30,9 @@ def plain_adaptive_conv(
     size, batch = form.output_size(padded.shape), padded.shape[0]
     kernels = _kernels(padded, weight, bias, form, gain=gain, scale=scale)
     values = applied_values(padded, form, size).flatten(4)[:, :, None]
-    parts = (kernels * values).sum((3, 4))  # (B, banks, outputs, positions)
+    products = kernels * values
+    single = form.applied * form.taps == 1
+    parts = products.flatten(2, 4) if single else products.sum((3, 4))  # (B, banks, outputs, positions)
     if form.per_group > 1:
         parts = parts.view(batch, form.groups, form.per_group, form.outputs, parts.shape[-1]).sum(2)
     return parts.reshape(batch, form.out_channels, *size)

@@ -1,16 +1,19 @@
-"""The comparison on MNIST: continues, adds up, and says what it did."""
+"""Comparisons of recipes continue, add up, and say what they did."""
 
 import json
 
 import pytest
 
 from flexkern.cli.main import main
-from flexkern.reproduce import CONTESTANTS, adaptive_mnist
-from flexkern.reproduce.adaptive_mnist import epochs_to_reach, reproduce_adaptive_mnist
+from flexkern.reproduce import ADAPTIVE_MNIST, THIN_RESNETS, comparison, reproduce_comparison
+from flexkern.reproduce.comparison import epochs_to_reach
 from flexkern.training import load_recipe, override
 from flexkern.training.record import command_without_places
 
 TRY = {"data.name": "digits", "epochs": 1, "threads": 1}
+
+
+CONTESTANTS = {**ADAPTIVE_MNIST.contestants, **THIN_RESNETS.contestants}
 
 
 @pytest.mark.parametrize("name", CONTESTANTS)
@@ -23,19 +26,20 @@ def test_every_contestant_is_a_recipe_that_can_be_built(name):
 
 def test_first_epoch_at_or_above_each_threshold(tmp_path):
     (tmp_path / "metrics.csv").write_text("epoch,accuracy/validation\n1,0.5\n2,0.985\n3,0.97\n4,0.986\n")
-    assert epochs_to_reach(tmp_path) == {"epochs_to": {"98 %": 2, "98.5 %": 2, "99 %": None}}
+    assert epochs_to_reach(tmp_path, (0.98, 0.985, 0.99)) == {"98 %": 2, "98.5 %": 2, "99 %": None}
 
 
 def test_runs_are_added_and_not_repeated(tmp_path, monkeypatch):
     out, said = tmp_path / "found.json", []
     options = {"only": ["adaptive-1k"], "changes": TRY, "runs": tmp_path / "runs", "say": said.append}
-    first = reproduce_adaptive_mnist(out, seeds=[0], **options)["contestants"]["adaptive-1k"]
+    first = reproduce_comparison(ADAPTIVE_MNIST, out, seeds=[0], **options)["contestants"]["adaptive-1k"]
     assert first["accuracy_mean"] == first["runs"][0]["accuracy"]
     assert first["accuracy_sd"] is None
     assert first["parameters"] == 927
     assert first["latency"] > 0
-    monkeypatch.setattr(adaptive_mnist, "fit", lambda *_, **__: pytest.fail("trained again"))
-    again = reproduce_adaptive_mnist(out, seeds=[0], **options)
+    assert first["step"] > 0
+    monkeypatch.setattr(comparison, "fit", lambda *_, **__: pytest.fail("trained again"))
+    again = reproduce_comparison(ADAPTIVE_MNIST, out, seeds=[0], **options)
     assert again["contestants"]["adaptive-1k"]["runs"] == first["runs"]
     assert len(said) == 1
     assert json.loads(out.read_text())["machine"]
@@ -50,9 +54,9 @@ def test_commands_are_kept_without_folders(monkeypatch):
 def test_a_shorter_try_is_not_taken_for_the_run(tmp_path):
     out = tmp_path / "found.json"
     options = {"only": ["adaptive-1k"], "seeds": [0], "runs": tmp_path / "runs"}
-    reproduce_adaptive_mnist(out, changes=TRY, **options)
+    reproduce_comparison(ADAPTIVE_MNIST, out, changes=TRY, **options)
     with pytest.raises(ValueError, match="of another recipe"):
-        reproduce_adaptive_mnist(out, changes={**TRY, "epochs": 2}, **options)
+        reproduce_comparison(ADAPTIVE_MNIST, out, changes={**TRY, "epochs": 2}, **options)
 
 
 @pytest.mark.parametrize(
