@@ -9,6 +9,7 @@ from PIL import Image
 from flexkern.cli.main import main
 from flexkern.reproduce import motion
 from flexkern.reproduce.motion import NETS, compare, make_pairs, permutation_test, split_images
+from tolerances import assert_matches
 
 
 @pytest.fixture
@@ -22,12 +23,12 @@ def folder(tmp_path):
 
 def test_the_second_frame_is_shifted_by_what_the_label_says(monkeypatch):
     monkeypatch.setattr(motion, "NOISE", 0.0)
-    x, y = make_pairs([torch.rand(30, 40)], 50, 3)
+    x, y = make_pairs([torch.rand(30, 40)], 200, 3)
     for (first, second), label in zip(x, y.tolist(), strict=True):
-        down, right = label // 3 - 1, label % 3 - 1
-        inner = first[1 + down : 15 + down, 1 + right : 15 + right]
-        assert torch.allclose(second[1:15, 1:15], inner)
-    assert len(set(y.tolist())) == 9
+        down, right = label // 5 - 2, label % 5 - 2
+        inner = first[2 + down : 14 + down, 2 + right : 14 + right]
+        assert torch.allclose(second[2:14, 2:14], inner)
+    assert len(set(y.tolist())) == 25
     assert x.mean().abs() < 1e-5
 
 
@@ -63,20 +64,30 @@ def test_rivals_are_chosen_by_validation_among_equals():
     assert found["adaptive 8, equal latency"]["gain"] == pytest.approx(-0.1)
 
 
-def test_equal_networks_are_as_large_as_the_adaptive_one():
+@pytest.mark.parametrize("ours", ["adaptive hybrid 32", "adaptive hybrid 64"])
+def test_equal_networks_are_about_as_large_as_the_adaptive_one(ours):
     count = {name: sum(p.numel() for p in make().parameters()) for name, make in NETS.items()}
-    equal = [name for name in count if name.startswith("plain") and count[name] <= 1.02 * count["adaptive 8"]]
-    assert len(equal) >= 4
+    equal = [n for n in count if n.startswith("plain") and 0.92 * count[ours] <= count[n] <= 1.02 * count[ours]]
+    assert len(equal) >= 2
+
+
+def test_the_hybrid_multiplies():
+    """Its adaptive layer is x (b + q x), which a sum of two frames turns into their product."""
+    layer = NETS["adaptive hybrid 32"]()[2]
+    x = torch.randn(2, 32, 4, 4)
+    factor, bias = layer.generator_weight.view(-1, 1, 1), layer.generator_bias.view(-1, 1, 1)
+    assert_matches(layer(x), x * (bias + factor * x))
 
 
 def test_the_command(folder, monkeypatch, capsys):
     monkeypatch.setattr(motion, "COUNTS", {"train": 512, "validation": 64, "test": 64})
     out = folder / "found.json"
-    words = ["--only", "adaptive 8,plain 18", "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
+    words = ["--only", "adaptive hybrid 32,plain 14-14", "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
     assert main(["reproduce", "motion", "--data-dir", str(folder), *words]) == 0
-    assert "points over plain 18" in capsys.readouterr().out
+    assert "points over plain 14-14" in capsys.readouterr().out
     found = json.loads(out.read_text())
-    assert [run["seed"] for run in found["nets"]["adaptive 8"]["runs"]] == [0, 1]
+    assert [run["seed"] for run in found["nets"]["adaptive hybrid 32"]["runs"]] == [0, 1]
+    assert all(found["nets"]["plain 14-14"][key] > 0 for key in ("latency", "latency_torch"))
     assert main(["reproduce", "motion", "--out", str(folder / "x.json")]) == 2
     assert main(["reproduce", "motion", "--data-dir", str(folder / "none"), "--out", str(folder / "x.json")]) == 2
     assert "must hold four images or more" in capsys.readouterr().err

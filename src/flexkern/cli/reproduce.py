@@ -14,7 +14,7 @@ examples:
   flexkern reproduce adaptive-mnist --data-dir ~/data/mnist                    everything: hours
   flexkern reproduce adaptive-mnist --data-dir D --only adaptive --seeds 0     one run
   flexkern reproduce thin-resnets --data-dir ~/data/cifar10                    everything: hours
-  flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; some twenty minutes
+  flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; an hour or so
 All but motion continue when they are run again: runs that the file of results holds are not repeated.
 """
 
@@ -68,10 +68,10 @@ def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> N
     epochs = {"epochs": options.epochs} if options.epochs else {}
     result = reproduce_motion(out, options.data_dir, **epochs, **stated)
     rows = [
-        [name, f"{100 * net['test_mean']:.2f}", f"{net['parameters']:,}", f"{1e3 * net['latency']:.3f}"]
+        [name, f"{100 * net['test_mean']:.2f}", f"{net['parameters']:,}", f"{1e6 * net['latency']:.0f}"]
         for name, net in result["nets"].items()
     ]
-    print(table(["network", "accuracy %", "parameters", "ms"], rows))
+    print(table(["network", "accuracy %", "parameters", "us (ONNX Runtime)"], rows))
     for name, found in result["comparisons"].items():
         print(f"{name}: {100 * found['gain']:+.2f} points over {found['rival']} (p = {found['p']:.3f})")
 

@@ -1,8 +1,8 @@
 """Where adaptivity pays: telling a shift between two frames needs products of pixels.
 
-Two noisy views of a natural image, shifted by one pixel or not at all in each direction: which of the nine shifts? An
-optical mouse and an image stabiliser ask this all the time. An adaptive kernel that sees both frames multiplies them;
-an ordinary network has to build products from rectified sums.
+Two noisy views of a natural image, shifted by up to two pixels in each direction: which of the 25 shifts? An optical
+mouse and an image stabiliser ask this all the time. Adaptive kernels multiply pixels; an ordinary network has to build
+products from rectified sums.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from torch import Tensor, nn
 
 from ..analysis import count_cost
 from ..atomic import write_json
+from ..bench.exported import exported_call
 from ..bench.timing import interleave, time_runs
-from ..layers import AdaptiveConv2d
 from ..training.batches import Batches
 from ..training.record import command_without_places, commit, machine, versions
+from .motion_nets import CLASSES, FRAMES, NETS, REACH
 
-SIDE, REACH, NOISE = 16, 1, 0.5
-CLASSES = (2 * REACH + 1) ** 2
+SIDE, NOISE = 16, 0.5
 COUNTS = {"train": 40_000, "validation": 5_000, "test": 10_000}
 BATCH, RATE = 256, 0.01
+ROUNDS = 31
 EQUAL = 1.02
 """Up to this factor more parameters count as equal."""
 Result = dict[str, Any]
@@ -41,49 +42,19 @@ class Pairs(NamedTuple):
     y: Tensor
 
 
-def adaptive(outputs: int) -> nn.Sequential:
-    """One adaptive convolution whose kernels see one pixel of both frames, norm, average, linear map."""
-    first = AdaptiveConv2d(2, outputs, 3, padding="same", bias=False, generator_size=1, sharing="full")
-    return nn.Sequential(first, nn.BatchNorm2d(outputs), *_head(outputs))
-
-
-def plain(*widths: int, kernel: int = 3) -> nn.Sequential:
-    """Ordinary convolutions with norm and ReLU, average, linear map."""
-    layers: list[nn.Module] = []
-    for before, after in itertools.pairwise((2, *widths)):
-        layers += [nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
-    return nn.Sequential(*layers, *_head(widths[-1]))
-
-
-def _head(channels: int) -> tuple[nn.Module, ...]:
-    return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES)
-
-
-NETS: dict[str, Callable[[], nn.Module]] = {
-    "adaptive 8": lambda: adaptive(8),
-    "plain 18": lambda: plain(18),
-    "plain 8-4": lambda: plain(8, 4),
-    "plain 6-6": lambda: plain(6, 6),
-    "plain 5-5-4": lambda: plain(5, 5, 4),
-    "plain 8, 5x5": lambda: plain(8, kernel=5),
-    "plain 16-16": lambda: plain(16, 16),
-    "plain 24-24": lambda: plain(24, 24),
-}
-
-
 def make_pairs(images: Sequence[Tensor], count: int, seed: int) -> Pairs:
     """Patches of grey images (H, W) and the same shifted, of mean 0 and deviation 1, then with noise.
 
     Example:
         >>> x, y = make_pairs([torch.rand(40, 40)], 5, 0)
-        >>> x.shape, bool((y < 9).all())
+        >>> x.shape, bool((y < 25).all())
         (torch.Size([5, 2, 16, 16]), True)
     """
     generator = torch.Generator().manual_seed(seed)
     chosen = torch.randint(len(images), (count,), generator=generator)
     labels = torch.randint(CLASSES, (count,), generator=generator)
     places = torch.rand(count, 2, generator=generator)
-    x = torch.empty(count, 2, SIDE, SIDE)
+    x = torch.empty(count, FRAMES, SIDE, SIDE)
     for pair, image, label, place in zip(x, chosen.tolist(), labels.tolist(), places.tolist(), strict=True):
         whole = images[image]
         top, left = (REACH + int(p * (n - SIDE - 2 * REACH)) for p, n in zip(place, whole.shape, strict=True))
@@ -121,7 +92,7 @@ def reproduce_motion(
     data_dir: str | Path,
     *,
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
-    epochs: int = 4,
+    epochs: int = 2,
     only: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Result:
@@ -173,30 +144,42 @@ def accuracy(net: nn.Module, pairs: Pairs) -> float:
     return right / len(pairs.y)
 
 
-@torch.inference_mode()
 def summarise(runs: Mapping[str, list[Result]]) -> dict[str, Result]:
-    """Means and deviations, what each network costs, and the time of one pair, taken in turns."""
+    """Means and deviations, what each network costs, and the time of one pair by torch and by ONNX Runtime."""
     nets = {name: NETS[name]().eval() for name in runs}
-    pair = torch.randn(1, 2, SIDE, SIDE)
-    calls = {name: (lambda net=net: net(pair)) for name, net in nets.items()}
-    for call in calls.values():
-        call()
-    timings = interleave(calls, {name: time_runs(call) for name, call in calls.items()}, 15, give_up=False)
+    latency, exported = time_pair(nets)
     return {
         name: {
             "validation_mean": statistics.mean(run["validation"] for run in found),
             "test_mean": statistics.mean(run["test"] for run in found),
             "test_sd": statistics.stdev([run["test"] for run in found]) if len(found) > 1 else None,
-            **dataclasses.asdict(count_cost(nets[name], (2, SIDE, SIDE))),
-            "latency": timings[name].seconds,
+            **dataclasses.asdict(count_cost(nets[name], (FRAMES, SIDE, SIDE))),
+            "latency_torch": latency[name],
+            "latency": exported[name],
             "runs": found,
         }
         for name, found in runs.items()
     }
 
 
+@torch.inference_mode()
+def time_pair(nets: Mapping[str, nn.Module]) -> list[dict[str, float]]:
+    """Seconds of one pair, taken in turns: in eager torch, and in ONNX Runtime, which is what a device would run."""
+    pair, found = torch.randn(1, FRAMES, SIDE, SIDE), []
+    exported = {name: exported_call(net, pair) for name, net in nets.items()}
+    for calls in ({name: (lambda net=net: net(pair)) for name, net in nets.items()}, exported):
+        for call in calls.values():
+            call()
+        timings = interleave(calls, {name: time_runs(call) for name, call in calls.items()}, ROUNDS, give_up=False)
+        found.append({name: timing.seconds for name, timing in timings.items()})
+    return found
+
+
 def compare(nets: Mapping[str, Result]) -> dict[str, Result]:
-    """The adaptive network against the plain one that validates best, at equal parameters and at equal latency."""
+    """Adaptive networks against the plain one that validates best, at equal parameters, and at equal latency.
+
+    Latency is that of ONNX Runtime.
+    """
     found = {}
     for ours in (name for name in nets if name.startswith("adaptive")):
         for key, slack in (("parameters", EQUAL), ("latency", 1.0)):

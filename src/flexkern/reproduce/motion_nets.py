@@ -1,0 +1,76 @@
+"""Networks that tell the shift between two frames: products of pixels by adaptive kernels, or by layers of ReLU."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+from torch import nn
+
+from ..layers import AdaptiveConv2d
+
+FRAMES = 2
+REACH = 2
+"""Shifts go up to so many pixels in each direction."""
+CLASSES = (2 * REACH + 1) ** 2
+
+
+def hybrid(width: int) -> nn.Sequential:
+    """One 5x5 convolution of both frames, one depthwise adaptive kernel of one pixel, average, norm, linear map.
+
+    Without squash that kernel is ``K(p) = b + q x(p)``: every channel is multiplied by an affine function of itself,
+    so a sum of the two frames gives their product.
+    """
+    return nn.Sequential(
+        nn.Conv2d(FRAMES, width, 5, padding=2, bias=False),
+        nn.BatchNorm2d(width),
+        AdaptiveConv2d(width, width, 1, bias=False, sharing="depthwise", squash=nn.Identity()),
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(width), nn.Linear(width, CLASSES)),
+    )
+
+
+def adaptive(outputs: int) -> nn.Sequential:
+    """One adaptive 5x5 convolution (tanh) whose kernels see one pixel of both frames, norm, average, linear map."""
+    first = AdaptiveConv2d(FRAMES, outputs, 5, padding="same", bias=False, generator_size=1, sharing="full")
+    return nn.Sequential(first, nn.BatchNorm2d(outputs), *_head(outputs))
+
+
+def plain(
+    widths: Sequence[int],
+    *,
+    kernels: Sequence[int],
+    halved: bool = False,
+    activation: Callable[[], nn.Module] = nn.ReLU,
+) -> nn.Sequential:
+    """Ordinary convolutions with norm and activation (the second of stride 2 if ``halved``), average, linear map."""
+    layers: list[nn.Module] = []
+    before = FRAMES
+    for index, (width, kernel) in enumerate(zip(widths, kernels, strict=True)):
+        stride = 2 if halved and index == 1 else 1
+        layers.append(nn.Conv2d(before, width, kernel, stride=stride, padding=kernel // 2, bias=False))
+        layers += [nn.BatchNorm2d(width), activation()]
+        before = width
+    return nn.Sequential(*layers, *_head(before))
+
+
+def _head(channels: int) -> tuple[nn.Module, ...]:
+    return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES)
+
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "adaptive hybrid 32": functools.partial(hybrid, 32),
+    "adaptive hybrid 64": functools.partial(hybrid, 64),
+    "adaptive alone 6": functools.partial(adaptive, 6),
+    "plain 33, 5x5": functools.partial(plain, (33,), kernels=(5,)),
+    "plain 64, 5x5": functools.partial(plain, (64,), kernels=(5,)),
+    "plain 14-14": functools.partial(plain, (14, 14), kernels=(3, 3)),
+    "plain 21-21": functools.partial(plain, (21, 21), kernels=(3, 3)),
+    "plain 21-21, halved": functools.partial(plain, (21, 21), kernels=(3, 3), halved=True),
+    "plain 21-21, halved, SiLU": functools.partial(plain, (21, 21), kernels=(3, 3), halved=True, activation=nn.SiLU),
+    "plain 15-15-15, halved": functools.partial(plain, (15, 15, 15), kernels=(3, 3, 3), halved=True),
+    "plain 32-32, halved": functools.partial(plain, (32, 32), kernels=(3, 3), halved=True),
+    "plain 32-32, halved, SiLU": functools.partial(plain, (32, 32), kernels=(3, 3), halved=True, activation=nn.SiLU),
+    "plain 32-32, 5x5 first, halved": functools.partial(plain, (32, 32), kernels=(5, 3), halved=True),
+    "plain 24-32, 5x5 last, halved": functools.partial(plain, (24, 32), kernels=(3, 5), halved=True),
+    "plain 32-32-32, halved": functools.partial(plain, (32, 32, 32), kernels=(3, 3, 3), halved=True),
+}
