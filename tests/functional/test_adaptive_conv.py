@@ -301,8 +301,8 @@ class TestBlocks:
 
     def test_kernels_are_never_formed_whole(self):
         """The largest tensor, forward and backward, stays far below the kernels; autograd keeps the inputs only."""
-        problem = make(channels=(8, 16), signal=(32, 32), padding=1, batch=4).to(torch.float32)
-        kernels = 4 * 8 * 16 * 9 * 32 * 32
+        problem = make(channels=(8, 16), signal=(32, 32), padding=1, batch=8).to(torch.float32)
+        kernels = 8 * 8 * 16 * 9 * 32 * 32
         leaves = {name: one.requires_grad_() for name, one in problem.tensors.items()}
         largest, kept = [], []
 

@@ -19,8 +19,8 @@ from .kernels import Kernels, kernels_of
 from .patches import add_values, fold, has_ones, seen_by, unfold, values_of
 from .workspace import Workspace, workspace
 
-CACHE_VALUES = {"cpu": 2**19}
-"""Kernel values in a block, by device: 2 MB, what the caches near the cores hold of two or three buffers."""
+CACHE_VALUES = {"cpu": 2**20}
+"""Kernel values in a block, by device: 4 MB, of which the last cache holds two or three buffers."""
 ELSEWHERE_VALUES = 2**24
 LEAST_POSITIONS = 64
 """Positions below which a product of matrices is mostly overhead."""
@@ -97,7 +97,7 @@ def backward_blocks(
         for samples in _samples(padded, form):
             patches = unfold(padded[samples], form, ones=ones)
             of_patches = torch.zeros_like(patches) if needs[0] else None
-            of_outputs = gradient[samples].transpose(0, 1).reshape(form.groups, form.outputs, -1)
+            of_outputs = gradient[samples].transpose(0, 1).reshape(form.groups, form.outputs, -1).contiguous()
             _sample_gradients(patches, of_patches, of_outputs, matrices, kernels, form, found, work)
             if of_padded is not None and of_patches is not None:
                 fold(of_patches[:, : of_patches.shape[1] - ones], of_padded[samples], form)

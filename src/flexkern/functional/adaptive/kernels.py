@@ -58,11 +58,22 @@ class TanhKernels:
         return self.form.shaped(z.sigmoid_().sub_(0.5) if self.biased else z.tanh_())
 
     def gradients(self, z: Tensor, values: Tensor, weighted: Tensor, banks: slice) -> KernelGradients:
+        if self.biased:
+            return self._by_sigmoid(z, values, weighted)
         kernels = self.make(z, banks)
         buffer = self.work.take("of_z", *kernels.shape)
-        of_values = torch.mul(kernels, weighted, out=buffer).sum(1).mul_(self.factor)
+        of_values = torch.mul(kernels, weighted, out=buffer).sum(1)
         of_z = torch.mul(values[:, None], weighted, out=buffer)
-        of_z.addcmul_(of_z, kernels.square_(), value=-(self.factor**2))  # tanh' = 1 - tanh^2
+        of_z.addcmul_(of_z, kernels.square_(), value=-1)  # tanh' = 1 - tanh^2
+        return KernelGradients(of_z.view(z.shape), of_values)
+
+    def _by_sigmoid(self, z: Tensor, values: Tensor, weighted: Tensor) -> KernelGradients:
+        """With ``s = sigmoid(2 z)``: ``K = 2 s - 1`` and ``tanh' = 4 s (1 - s)``, in five passes over the kernels."""
+        s = self.form.shaped(z.sigmoid_())
+        buffer = self.work.take("of_z", *s.shape)
+        of_values = torch.mul(s, weighted, out=buffer).sum(1).mul_(2).sub_(weighted.sum(1))
+        of_z = torch.mul(values[:, None], weighted * 4, out=buffer)
+        torch.ops.aten.sigmoid_backward.grad_input(of_z, s, grad_input=of_z)
         return KernelGradients(of_z.view(z.shape), of_values)
 
 
