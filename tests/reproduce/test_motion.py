@@ -8,7 +8,9 @@ from PIL import Image
 
 from flexkern.cli.main import main
 from flexkern.reproduce import motion
-from flexkern.reproduce.motion import NETS, compare, make_pairs, permutation_test, split_images
+from flexkern.reproduce.motion import make_pairs, split_images
+from flexkern.reproduce.motion_nets import NETS
+from flexkern.reproduce.trial import compare, permutation_test
 from tolerances import assert_matches
 
 
@@ -56,7 +58,7 @@ def test_rivals_are_chosen_by_validation_among_equals():
         "plain b": net(99, 3.0, 0.6, [0.9, 0.9]),
         "plain c": net(500, 1.5, 0.8, [0.9, 1.0]),
     }
-    found = compare(nets)
+    found = compare(nets, ["adaptive 8"], ["plain a", "plain b", "plain c"])
     assert {name: one["rival"] for name, one in found.items()} == {
         "adaptive 8, equal parameters": "plain a",
         "adaptive 8, equal latency": "plain c",

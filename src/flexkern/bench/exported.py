@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import logging
 import warnings
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ..layers import freeze_sizes
+
 
 def exported_call(model: nn.Module, sample: Tensor, *, threads: int = 1) -> Callable[[], Any]:
-    """``model(sample)`` as ONNX Runtime computes it, its own optimisations included.
+    """``model(sample)`` as ONNX Runtime computes it, its own optimisations included; learned sizes as they are now.
 
     Raises:
         ModuleNotFoundError: without the packages of ``pip install "flexkern[export]"``.
@@ -23,10 +27,9 @@ def exported_call(model: nn.Module, sample: Tensor, *, threads: int = 1) -> Call
         import onnxscript  # noqa: F401  (torch's exporter needs it)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f'{error.name} is missing: pip install "flexkern[export]"') from None
-    said = io.StringIO()
-    with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
-        warnings.simplefilter("ignore")  # torch's exporter speaks of packages that this needs not
-        program: Any = torch.onnx.export(model.eval(), (sample,), dynamo=True, verbose=False)
+    frozen = freeze_sizes(copy.deepcopy(model).eval())
+    with _quiet():
+        program: Any = torch.onnx.export(frozen, (sample,), dynamo=True, verbose=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
@@ -34,3 +37,16 @@ def exported_call(model: nn.Module, sample: Tensor, *, threads: int = 1) -> Call
     )
     given = {session.get_inputs()[0].name: sample.numpy()}
     return lambda: session.run(None, given)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch's exporter says of its progress and of packages that this needs not."""
+    said, level = io.StringIO(), logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

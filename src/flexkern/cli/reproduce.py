@@ -15,7 +15,8 @@ examples:
   flexkern reproduce adaptive-mnist --data-dir D --only adaptive --seeds 0     one run
   flexkern reproduce thin-resnets --data-dir ~/data/cifar10                    everything: hours
   flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; an hour or so
-All but motion continue when they are run again: runs that the file of results holds are not repeated.
+  flexkern reproduce mixed-scales --data-dir ~/data/mnist                      some twenty minutes
+adaptive-mnist and thin-resnets continue when they are run again: runs that the file of results holds are not repeated.
 """
 
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipes' (for a try)")
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads per run (1)")
     parser.add_argument("--data-dir", metavar="D", help="folder with local copies of the data")
-    parser.add_argument("--out", metavar="FILE", help="results (results/NAME.json); all but motion continue them")
+    parser.add_argument("--out", metavar="FILE", help="results (results/NAME.json)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -65,18 +66,34 @@ def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> N
 
     if not options.data_dir:
         raise ValueError("motion needs `--data-dir`, a folder of images.")
+    _trial(reproduce_motion, options, out, stated)
+
+
+def _mixed_scales(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    from ..reproduce import reproduce_mixed_scales
+
+    _trial(reproduce_mixed_scales, options, out, stated)
+
+
+def _trial(reproduce: Any, options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    """Networks on one task: a row each, then who is better than whom."""
     epochs = {"epochs": options.epochs} if options.epochs else {}
-    result = reproduce_motion(out, options.data_dir, **epochs, **stated)
+    result = reproduce(out, options.data_dir, **epochs, **stated)
     rows = [
-        [name, f"{100 * net['test_mean']:.2f}", f"{net['parameters']:,}", f"{1e6 * net['latency']:.0f}"]
+        [name, f"{100 * net['test_mean']:.2f}", f"{net['parameters']:,}", _microseconds(net)]
         for name, net in result["nets"].items()
     ]
-    print(table(["network", "accuracy %", "parameters", "us (ONNX Runtime)"], rows))
+    print(table(["network", "accuracy %", "parameters", "one sample"], rows))
     for name, found in result["comparisons"].items():
         print(f"{name}: {100 * found['gain']:+.2f} points over {found['rival']} (p = {found['p']:.3f})")
 
 
-_RUNS = {"adaptive-mnist": _comparison, "thin-resnets": _comparison, "motion": _motion}
+def _microseconds(net: dict) -> str:
+    found, where = (net["latency"], "ONNX Runtime") if net["latency"] else (net["latency_torch"], "torch")
+    return f"{1e6 * found:.0f} us, {where}"
+
+
+_RUNS = {"adaptive-mnist": _comparison, "thin-resnets": _comparison, "motion": _motion, "mixed-scales": _mixed_scales}
 
 
 def _rows(result: dict) -> list[list[str]]:

@@ -4,5 +4,6 @@ from .adaptive_mnist import ADAPTIVE_MNIST as ADAPTIVE_MNIST
 from .comparison import Comparison as Comparison
 from .comparison import Contestant as Contestant
 from .comparison import reproduce_comparison as reproduce_comparison
+from .mixed_scales import reproduce_mixed_scales as reproduce_mixed_scales
 from .motion import reproduce_motion as reproduce_motion
 from .thin_resnets import THIN_RESNETS as THIN_RESNETS

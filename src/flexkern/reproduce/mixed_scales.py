@@ -1,0 +1,114 @@
+"""Digits at mixed scales: is a kernel better that follows the input *and* learns its size?
+
+Every digit is shrunk to between a third and the whole of the image and put anywhere in it. Networks of two layers and
+equal parameters differ in their convolution alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..data import Task, load_task, split_task
+from ..generators import MAGNet
+from ..layers import AdaptiveConv2d, AdaptiveFlexConv2d, FlexConv2d
+from .trial import Result, Samples, chosen, gain_over, run_trials, summarise, write_result
+
+SIDE, SMALLEST = 28, 10
+HORIZON = 15
+GENERATOR = functools.partial(MAGNet, hidden=8)
+COUNTS = {"train": 12_000, "validation": 3_000, "test": 10_000}
+BATCH, RATE = 128, 0.01
+
+
+def network(layer: Callable[[int, int], nn.Module], width: int) -> nn.Sequential:
+    """Two layers with norm and ReLU, halved between, the maximum over positions, linear map."""
+    return nn.Sequential(
+        *(layer(1, width), nn.BatchNorm2d(width), nn.ReLU(), nn.MaxPool2d(2)),
+        *(layer(width, width), nn.BatchNorm2d(width), nn.ReLU()),
+        *(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(width, 10)),
+    )
+
+
+def _net(layer: Callable[..., nn.Module], width: int, kernel: int, **options: Any) -> Callable[[], nn.Module]:
+    make = functools.partial(layer, kernel_size=kernel, padding="same", **options)
+    return functools.partial(network, make, width)
+
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "AdaptiveFlexConv": _net(AdaptiveFlexConv2d, 31, HORIZON, rank=4, generator=GENERATOR),
+    "FlexConv": _net(FlexConv2d, 24, HORIZON, generator=GENERATOR),
+    "AdaptiveConv 3x3": _net(AdaptiveConv2d, 8, 3),
+    "plain 3x3": _net(nn.Conv2d, 26, 3),
+    "plain 5x5": _net(nn.Conv2d, 15, 5),
+    "plain 9x9": _net(nn.Conv2d, 8, 9),
+}
+
+
+def shrink_and_place(images: Tensor, seed: int) -> Tensor:
+    """Every image (1, 28, 28) at a side uniform in 10..28, anywhere on an empty one.
+
+    Example:
+        >>> shrink_and_place(torch.ones(3, 1, 28, 28), 0).shape
+        torch.Size([3, 1, 28, 28])
+    """
+    generator = torch.Generator().manual_seed(seed)
+    sides = torch.randint(SMALLEST, SIDE + 1, (len(images),), generator=generator)
+    places = torch.rand(len(images), 2, generator=generator)
+    found = torch.zeros_like(images)
+    for side in range(SMALLEST, SIDE + 1):
+        members = (sides == side).nonzero().flatten()
+        if len(members) == 0:
+            continue
+        small = F.interpolate(images[members], size=(side, side), mode="bilinear", antialias=True)
+        starts = (places[members] * (SIDE - side + 1)).long()
+        for index, one, (top, left) in zip(members.tolist(), small, starts.tolist(), strict=True):
+            found[index, :, top : top + side, left : left + side] = one
+    return found
+
+
+def make_data(task: Task) -> dict[str, Samples]:
+    """Train, validation and test parts, of mean 0 and deviation 1 over the training part."""
+    split = split_task(task, 0.2)
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    found = {
+        part: Samples(shrink_and_place(x[: COUNTS[part]], seed), y[: COUNTS[part]])
+        for seed, (part, (x, y)) in enumerate(parts.items())
+    }
+    mean, std = found["train"].x.mean(), found["train"].x.std()
+    return {part: Samples((x - mean) / std, y) for part, (x, y) in found.items()}
+
+
+def reproduce_mixed_scales(
+    out: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    epochs: int = 4,
+    only: Sequence[str] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> Result:
+    """Trains every network once per seed on MNIST in ``data_dir`` (without: on the 5,000 digits at hand).
+
+    Raises:
+        ValueError: for an unknown network.
+    """
+    nets = chosen(NETS, only)
+    data = make_data(load_task("mnist", str(data_dir)) if data_dir else load_task("digits"))
+    trained, runs = run_trials(nets, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say)
+    found = summarise(trained, runs, (1, SIDE, SIDE), exported=False)
+    first = next(iter(found))
+    comparisons = {
+        f"{first}, equal parameters, against {name}": {"rival": name, **gain_over(found[first], net)}
+        for name, net in found.items()
+        if name != first
+    }
+    counts = {part: len(samples.y) for part, samples in data.items()}
+    result = {"name": "mixed-scales", "epochs": epochs, "counts": counts, "nets": found, "comparisons": comparisons}
+    return write_result(out, result)

@@ -1,0 +1,176 @@
+"""Trials: several small networks on the same samples, once per seed, and whether one of them is really better."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import itertools
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..analysis import count_cost
+from ..atomic import write_json
+from ..bench.exported import exported_call
+from ..bench.timing import interleave, time_runs
+from ..training.batches import Batches
+from ..training.record import command_without_places, commit, machine, versions
+
+ROUNDS = 31
+EQUAL = 1.02
+"""Up to this factor more parameters count as equal."""
+Result = dict[str, Any]
+Makers = Mapping[str, Callable[[], nn.Module]]
+
+
+class Samples(NamedTuple):
+    """Inputs (N, C, *S) and their classes (N,)."""
+
+    x: Tensor
+    y: Tensor
+
+
+def run_trials(
+    nets: Makers,
+    data: Mapping[str, Samples],
+    *,
+    seeds: Sequence[int],
+    epochs: int,
+    batch: int,
+    rate: float,
+    say: Callable[[str], None] = lambda text: None,
+) -> tuple[dict[str, nn.Module], dict[str, list[Result]]]:
+    """Trains every network on ``data["train"]`` once per seed; accuracies on the other two parts.
+
+    Returns:
+        By network: the one trained last; ``seed``, ``validation`` and ``test`` of each run.
+    """
+    trained: dict[str, nn.Module] = {}
+    runs: dict[str, list[Result]] = {name: [] for name in nets}
+    for seed, name in itertools.product(seeds, nets):
+        net = trained[name] = train(nets[name], data["train"], seed, epochs=epochs, batch=batch, rate=rate)
+        found = {part: accuracy(net, data[part]) for part in ("validation", "test")}
+        runs[name].append({"seed": seed, **found})
+        say(f"{name}, seed {seed}: {100 * found['test']:.2f} %")
+    return trained, runs
+
+
+def train(
+    make: Callable[[], nn.Module], samples: Samples, seed: int, *, epochs: int, batch: int, rate: float
+) -> nn.Module:
+    """AdamW with one cycle of the learning rate; the last weights."""
+    torch.manual_seed(seed)
+    net, batches = make().train(), Batches(*samples, batch, seed=seed)
+    optimiser = torch.optim.AdamW(net.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * len(batches))
+    for epoch in range(epochs):
+        batches.set_epoch(epoch)
+        for x, y in batches:
+            optimiser.zero_grad()
+            F.cross_entropy(net(x), y).backward()
+            optimiser.step()
+            schedule.step()
+    return net.eval()
+
+
+@torch.inference_mode()
+def accuracy(net: nn.Module, samples: Samples) -> float:
+    """Share of classes that are told rightly."""
+    right = sum(int((net(x).argmax(1) == y).sum()) for x, y in Batches(*samples, 1000))
+    return right / len(samples.y)
+
+
+@torch.inference_mode()
+def summarise(
+    nets: Mapping[str, nn.Module],
+    runs: Mapping[str, list[Result]],
+    shape: tuple[int, ...],
+    *,
+    exported: bool = True,
+) -> dict[str, Result]:
+    """Means and deviations, what each trained network costs, and the seconds of one sample, taken in turns.
+
+    Those are measured in eager torch (``latency_torch``) and in ONNX Runtime (``latency``), which is what a device
+    would run; the latter is None without ``exported``.
+    """
+    sample = torch.randn(1, *shape)
+    eager = _seconds({name: functools.partial(net, sample) for name, net in nets.items()})
+    onnx = _seconds({name: exported_call(net, sample) for name, net in nets.items()}) if exported else {}
+    return {
+        name: {
+            "validation_mean": statistics.mean(run["validation"] for run in found),
+            "test_mean": statistics.mean(run["test"] for run in found),
+            "test_sd": statistics.stdev([run["test"] for run in found]) if len(found) > 1 else None,
+            **dataclasses.asdict(count_cost(nets[name], shape)),
+            "latency_torch": eager[name],
+            "latency": onnx.get(name),
+            "runs": found,
+        }
+        for name, found in runs.items()
+    }
+
+
+def _seconds(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    for call in calls.values():
+        call()
+    timings = interleave(calls, {name: time_runs(call) for name, call in calls.items()}, ROUNDS, give_up=False)
+    return {name: timing.seconds for name, timing in timings.items()}
+
+
+def compare(nets: Mapping[str, Result], ours: Sequence[str], rivals: Sequence[str]) -> dict[str, Result]:
+    """Each of ours against the rival that validates best, at equal parameters, and at equal latency (ONNX Runtime)."""
+    found = {}
+    for name, (key, slack) in itertools.product(ours, (("parameters", EQUAL), ("latency", 1.0))):
+        equal = [rival for rival in rivals if nets[rival][key] <= slack * nets[name][key]]
+        if equal:
+            rival = max(equal, key=lambda one: nets[one]["validation_mean"])
+            found[f"{name}, equal {key}"] = {"rival": rival, **gain_over(nets[name], nets[rival])}
+    return found
+
+
+def gain_over(ours: Result, theirs: Result) -> Result:
+    """Difference of mean test accuracies and its p."""
+    a, b = ([run["test"] for run in one["runs"]] for one in (ours, theirs))
+    return {"gain": statistics.mean(a) - statistics.mean(b), "p": permutation_test(a, b)}
+
+
+def permutation_test(a: Sequence[float], b: Sequence[float]) -> float:
+    """Two-sided p that means differ as much as these if labels are exchanged in every possible way.
+
+    Example:
+        >>> permutation_test([3.0, 4.0, 5.0], [0.0, 1.0, 2.0])
+        0.1
+    """
+    both, total = [*a, *b], sum(a) + sum(b)
+
+    def difference(chosen: Sequence[float]) -> float:
+        return abs(sum(chosen) / len(a) - (total - sum(chosen)) / len(b))
+
+    ways = [difference(chosen) for chosen in itertools.combinations(both, len(a))]
+    return sum(way >= difference(a) - 1e-12 for way in ways) / len(ways)
+
+
+def write_result(out: str | Path, result: Result) -> Result:
+    """Adds how it was obtained, and writes."""
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    result = {**result, "command": command_without_places(), "commit": commit()}
+    result.update(machine=machine(), versions=versions())
+    write_json(Path(out), result)
+    return result
+
+
+def chosen(nets: Makers, only: Sequence[str]) -> Makers:
+    """The networks asked for, all by default.
+
+    Raises:
+        ValueError: for an unknown network.
+    """
+    for name in only:
+        if name not in nets:
+            raise ValueError(f"unknown network {name}; known: {', '.join(nets)}.")
+    return {name: nets[name] for name in only or nets}
