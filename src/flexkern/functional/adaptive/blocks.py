@@ -69,8 +69,7 @@ def forward_blocks(
             for banks, positions, groups in _blocks(form, patches.shape[2], padded.device.type):
                 z = _generated(prepared, seen_by(patches, form, banks, positions), banks, work)
                 values = values_of(patches, form, banks, positions)
-                parts = kernels.make(z, banks).mul_(values[:, None]).sum((2, 3))
-                found[groups, :, positions] += _added_up(parts, form)
+                found[groups, :, positions] += _added_up(kernels.apply(z, values, banks), form)
             output[samples] = found.mul_(kernels.factor).view(form.out_channels, -1, *size).transpose(0, 1)
     return output
 

@@ -30,8 +30,8 @@ class Kernels(Protocol):
         """The generator's matrices as the other two methods expect them to be applied."""
         ...
 
-    def make(self, z: Tensor, banks: slice) -> Tensor:
-        """Kernels, which the caller may overwrite."""
+    def apply(self, z: Tensor, values: Tensor, banks: slice) -> Tensor:
+        """Kernels times values (banks, applied, taps, positions), added up: (banks, outputs, positions)."""
         ...
 
     def gradients(self, z: Tensor, values: Tensor, weighted: Tensor, banks: slice) -> KernelGradients:
@@ -54,13 +54,16 @@ class TanhKernels:
     def prepare(self, matrices: Tensor) -> Tensor:
         return matrices * 2 if self.biased else matrices
 
-    def make(self, z: Tensor, banks: slice) -> Tensor:
-        return self.form.shaped(z.sigmoid_().sub_(0.5) if self.biased else z.tanh_())
+    def apply(self, z: Tensor, values: Tensor, banks: slice) -> Tensor:
+        if not self.biased:
+            return self.form.shaped(z.tanh_()).mul_(values[:, None]).sum((2, 3))
+        parts = self.form.shaped(z.sigmoid_()).mul_(values[:, None]).sum((2, 3))
+        return parts.sub_(values.sum((1, 2))[:, None], alpha=0.5)  # the 1/2, once for all outputs
 
     def gradients(self, z: Tensor, values: Tensor, weighted: Tensor, banks: slice) -> KernelGradients:
         if self.biased:
             return self._by_sigmoid(z, values, weighted)
-        kernels = self.make(z, banks)
+        kernels = self.form.shaped(z.tanh_())
         buffer = self.work.take("of_z", *kernels.shape)
         of_values = torch.mul(kernels, weighted, out=buffer).sum(1)
         of_z = torch.mul(values[:, None], weighted, out=buffer)
@@ -88,11 +91,10 @@ class AnyKernels:
     def prepare(self, matrices: Tensor) -> Tensor:
         return matrices
 
-    def make(self, z: Tensor, banks: slice) -> Tensor:
+    def apply(self, z: Tensor, values: Tensor, banks: slice) -> Tensor:
         gain = None if self.gain is None else self.gain[banks]
         scale = None if self.scale is None else self.scale[banks]
-        found = self.form.kernels(self.form.shaped(z), gain, scale)
-        return found.clone() if found.data_ptr() == z.data_ptr() else found  # a callable may give back what it got
+        return (self.form.kernels(self.form.shaped(z), gain, scale) * values[:, None]).sum((2, 3))
 
     def gradients(self, z: Tensor, values: Tensor, weighted: Tensor, banks: slice) -> KernelGradients:
         """With ``a = gain s(z)``, ``n = sum |a|``, ``k = a / n`` and ``K = scale k``, from the last to the first."""
