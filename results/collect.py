@@ -102,14 +102,16 @@ def section(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[st
 def comparison(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
     """Several models under one recipe: accuracy beside what they cost."""
     machine, versions = result["machine"], result["versions"]
+    first = next(iter(result["contestants"].values()))["runs"][0]
+    limits = " / ".join(limit.removesuffix(" %") for limit in first["epochs_to"])
     lines = [
         f"## {name}",
         "",
         f"{claim['what']}. Published: {claim['published']} ({claim['source']}).",
         "",
-        "| contestant | test accuracy | seeds | parameters | MACs | activations | one image | memory, 64 images "
-        "| epochs to 98 / 98.5 / 99 % |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| contestant | test accuracy | seeds | parameters | MACs | activations | one image | step of 32 "
+        f"| memory, 64 images | epochs to {limits} % |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for title, entry in result["contestants"].items():
         spread = f" +- {100 * entry['accuracy_sd']:.2f}" if entry["accuracy_sd"] is not None else ""
@@ -117,15 +119,15 @@ def comparison(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list
             f"| {title}: {entry['about']} | {100 * entry['accuracy_mean']:.2f}{spread} % "
             f"| {', '.join(str(run['seed']) for run in entry['runs'])} | {entry['parameters']:,} "
             f"| {entry['macs'] / 1e6:.2f} M | {entry['activations'] / 1e3:.1f} k | {1e3 * entry['latency']:.2f} ms "
-            f"| {mebibytes(entry['memory'])} | {epochs_reached(entry['runs'])} |"
+            f"| {1e3 * entry['step']:.1f} ms | {mebibytes(entry['memory'])} | {epochs_reached(entry['runs'])} |"
         )
-    first = next(iter(result["contestants"].values()))["runs"][0]
     return [
         *lines,
         "",
         f"{first['n_train']:,} trained on, {first['n_validation']:,} chose the epoch, {first['n_test']:,} test images "
         f"touched once per run. Epochs: the median over seeds of the first epoch whose validation accuracy is there. "
-        f"Time of one image on {machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}. "
+        f"Time of one image and of a training step of 32 on "
+        f"{machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}. "
         f"{claim['note']}",
         "",
     ]
@@ -136,30 +138,34 @@ def mebibytes(count: int | None) -> str:
 
 
 def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    """Networks on one task, and the adaptive one against the best plain ones."""
+    """Networks on one task, and some of them against others."""
     lines = [f"## {name}", "", f"{claim['what']}. Published: {claim['published']} ({claim['source']}).", ""]
-    lines += ["| network | test accuracy | parameters | MACs | one pair |", "|---|---|---|---|---|"]
+    lines += ["| network | test accuracy | parameters | MACs | one sample, ONNX Runtime | in torch |", "|---" * 6 + "|"]
     for title, net in result["nets"].items():
         lines.append(
             f"| {title} | {100 * net['test_mean']:.2f} +- {100 * net['test_sd']:.2f} % | {net['parameters']:,} "
-            f"| {net['macs'] / 1e3:.0f} k | {1e3 * net['latency']:.3f} ms |"
+            f"| {net['macs'] / 1e3:,.0f} k | {microseconds(net['latency'])} | {microseconds(net['latency_torch'])} |"
         )
     lines.append("")
     for title, found in result["comparisons"].items():
         lines.append(
-            f"* {title}: {100 * found['gain']:+.2f} points over {found['rival']}, the plain one that validates best; "
-            f"exact permutation test p = {found['p']:.3f}."
+            f"* {title}: {100 * found['gain']:+.2f} points over {found['rival']}, exact permutation test "
+            f"p = {found['p']:.3f}."
         )
     counts, machine = result["counts"], result["machine"]
     seeds = ", ".join(str(run["seed"]) for run in next(iter(result["nets"].values()))["runs"])
     return [
         *lines,
         "",
-        f"Seeds {seeds}; {counts['train']:,} pairs to train, {counts['validation']:,} to choose, {counts['test']:,} to "
-        f"test, of different images; {result['epochs']} epochs. Time on {machine['threads']} thread(s) of "
+        f"Seeds {seeds}; {counts['train']:,} samples to train, {counts['validation']:,} to choose, "
+        f"{counts['test']:,} to test; {result['epochs']} epochs. Time on {machine['threads']} thread(s) of "
         f"{machine['cpu']}; torch {result['versions']['torch']}; commit {result['commit'][:10]}. {claim['note']}",
         "",
     ]
+
+
+def microseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{1e6 * seconds:.0f} us"
 
 
 def epochs_reached(runs: list[dict[str, Any]]) -> str:

@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves
 import oracles
 from flexkern.functional.adaptive import AdaptiveForm, adaptive_conv, adaptive_kernels, blocks, plain_adaptive_conv
 from flexkern.functional.adaptive.form import Window
+from flexkern.functional.adaptive.little import little_adaptive_conv
 from flexkern.functional.adaptive.op import traced_adaptive_conv
 from flexkern.functional.adaptive.patches import embed
 from tolerances import assert_all_match, assert_matches, relative_error
@@ -35,6 +36,7 @@ WAYS = {
     "blocked": adaptive_conv,
     "kept": functools.partial(adaptive_conv, remat=False),
     "plain": plain_adaptive_conv,
+    "little": little_adaptive_conv,
 }
 
 

@@ -167,4 +167,5 @@ def pad(input: Tensor, padding: Padding, mode: str) -> Tensor:
     grow = [max(side, 0) for pair in reversed(padding) for side in pair]
     cut = [min(side, 0) for pair in reversed(padding) for side in pair]
     # Cut first would change what a circular or reflected border repeats, so extend first.
-    return F.pad(F.pad(input, grow, mode="constant" if mode == "zeros" else mode), cut)
+    extended = F.pad(input, grow, mode="constant" if mode == "zeros" else mode)
+    return F.pad(extended, cut) if any(cut) else extended

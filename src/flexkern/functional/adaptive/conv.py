@@ -9,11 +9,12 @@ from torch import Tensor
 from ...tracing import compiling, transforming
 from .blocks import backward_blocks, forward_blocks
 from .form import AdaptiveForm
+from .little import little_adaptive_conv
 from .op import traced_adaptive_conv
 from .patches import embed, extract
 from .plain import plain_adaptive_conv
 
-LITTLE = 2**15
+LITTLE = 2**16
 """Kernel values of a call up to which all are made at once and kept: blocks would cost more than they save."""
 
 
@@ -55,7 +56,9 @@ def adaptive_conv(
         if not torch.compiler.is_exporting() and isinstance(form.squash, str):
             return traced_adaptive_conv(padded, embed(weight, bias, form), form, gain, scale)
         return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
-    if transforming() or (recorded and not remat) or _kernel_values(padded, form) <= LITTLE:
+    if _kernel_values(padded, form) <= LITTLE and not transforming():
+        return little_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
+    if transforming() or (recorded and not remat):
         return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
     if not recorded:
         return forward_blocks(padded, embed(weight, bias, form), form, gain, scale)

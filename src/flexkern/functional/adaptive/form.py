@@ -140,6 +140,10 @@ class AdaptiveForm:
         ``gain`` (banks, outputs, applied, taps) and ``scale`` (banks, outputs, applied) may be absent.
         """
         found = SQUASHES[self.squash](z) if isinstance(self.squash, str) else self.squash(z)
+        return self.scaled(found, gain, scale)
+
+    def scaled(self, found: Tensor, gain: Tensor | None, scale: Tensor | None) -> Tensor:
+        """From squashed values to kernels."""
         if gain is not None:
             found = found * gain[..., None]
         if self.normalize:

@@ -27,15 +27,19 @@ def plain_adaptive_conv(
         >>> plain_adaptive_conv(torch.ones(1, 2, 8), torch.zeros(24, 1, 3), torch.zeros(24), form).shape
         torch.Size([1, 4, 6])
     """
-    size, batch = form.output_size(padded.shape), padded.shape[0]
+    size = form.output_size(padded.shape)
     kernels = _kernels(padded, weight, bias, form, gain=gain, scale=scale)
-    values = applied_values(padded, form, size).flatten(4)[:, :, None]
-    products = kernels * values
+    return multiply(kernels, applied_values(padded, form, size).flatten(4), form, size)
+
+
+def multiply(kernels: Tensor, values: Tensor, form: AdaptiveForm, size: tuple[int, ...]) -> Tensor:
+    """Kernels (B, banks, outputs, applied, taps, positions) times values (B, banks, applied, taps, positions)."""
+    products = kernels * values[:, :, None]
     single = form.applied * form.taps == 1
     parts = products.flatten(2, 4) if single else products.sum((3, 4))  # (B, banks, outputs, positions)
     if form.per_group > 1:
-        parts = parts.view(batch, form.groups, form.per_group, form.outputs, parts.shape[-1]).sum(2)
-    return parts.reshape(batch, form.out_channels, *size)
+        parts = parts.view(parts.shape[0], form.groups, form.per_group, form.outputs, parts.shape[-1]).sum(2)
+    return parts.reshape(parts.shape[0], form.out_channels, *size)
 
 
 def adaptive_kernels(

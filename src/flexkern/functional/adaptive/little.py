@@ -1,0 +1,57 @@
+"""The adaptive convolution of a small input: all kernels at once, in as few and as fast operations as torch has."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...axes import CONVOLUTIONS, last_axes
+from .form import AdaptiveForm
+from .plain import applied_values, generator_view, multiply
+
+
+def little_adaptive_conv(
+    padded: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    form: AdaptiveForm,
+    *,
+    gain: Tensor | None = None,
+    scale: Tensor | None = None,
+) -> Tensor:  # (B, in, *padded) -> (B, out, *S)
+    """The definition of :func:`adaptive_conv`, differentiated by autograd, which keeps the kernels.
+
+    As in :class:`~flexkern.functional.adaptive.kernels.TanhKernels`, a tanh beside a bias is taken from a sigmoid.
+
+    Example:
+        >>> form = AdaptiveForm(2, 4, (3,), (3,), (1,), (1,), 1, "pair", "tanh")
+        >>> little_adaptive_conv(torch.ones(1, 2, 8), torch.zeros(24, 1, 3), torch.zeros(24), form).shape
+        torch.Size([1, 4, 6])
+    """
+    size = form.output_size(padded.shape)
+    values = _unfolded(padded, form, size)
+    convolve, seen = CONVOLUTIONS[len(form.kernel)], generator_view(padded, form)
+    if form.squash == "tanh" and bias is not None:
+        z = convolve(seen, weight * 2, bias * 2, form.stride, 0, form.dilation, groups=form.banks)
+        kernels = form.scaled(_shaped(torch.sigmoid(z).mul(2).sub(1), form), gain, scale)
+    else:
+        z = convolve(seen, weight, bias, form.stride, 0, form.dilation, groups=form.banks)
+        kernels = form.kernels(_shaped(z, form), gain, scale)
+    return multiply(kernels, values, form, size)
+
+
+def _shaped(z: Tensor, form: AdaptiveForm) -> Tensor:
+    return z.flatten(2).unflatten(1, (form.banks, form.outputs, form.applied, form.taps))
+
+
+def _unfolded(padded: Tensor, form: AdaptiveForm, size: tuple[int, ...]) -> Tensor:
+    """What kernels are multiplied with (B, banks, applied, taps, positions); torch unfolds images in one operation."""
+    if len(form.kernel) != 2:
+        return applied_values(padded, form, size).flatten(4)
+    if form.sharing == "shared":
+        padded = padded.unflatten(1, (form.banks, form.seen)).sum(2)
+    axes = zip(padded.shape[2:], form.windows, form.dilation, strict=True)
+    inside = padded[last_axes(slice(w.kernel.start * d, n - (w.size - w.kernel.stop) * d) for n, w, d in axes)]
+    columns = F.unfold(inside, form.kernel, form.dilation, stride=form.stride)
+    return columns.view(len(padded), form.banks, form.applied, form.taps, math.prod(size))
