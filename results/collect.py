@@ -109,8 +109,8 @@ def comparison(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list
         "",
         f"{claim['what']}. Published: {claim['published']} ({claim['source']}).",
         "",
-        "| contestant | test accuracy | seeds | parameters | MACs | activations | one image | step of 32 "
-        f"| memory, 64 images | epochs to {limits} % |",
+        "| contestant | test accuracy | seeds | parameters | MACs | activations | one image "
+        f"| forward and backward of 32 | memory, 64 images | epochs to {limits} % |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for title, entry in result["contestants"].items():
@@ -126,7 +126,7 @@ def comparison(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list
         "",
         f"{first['n_train']:,} trained on, {first['n_validation']:,} chose the epoch, {first['n_test']:,} test images "
         f"touched once per run. Epochs: the median over seeds of the first epoch whose validation accuracy is there. "
-        f"Time of one image and of a training step of 32 on "
+        f"Times on "
         f"{machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}. "
         f"{claim['note']}",
         "",
@@ -142,8 +142,9 @@ def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[s
     lines = [f"## {name}", "", f"{claim['what']}. Published: {claim['published']} ({claim['source']}).", ""]
     lines += ["| network | test accuracy | parameters | MACs | one sample, ONNX Runtime | in torch |", "|---" * 6 + "|"]
     for title, net in result["nets"].items():
+        spread = f" +- {100 * net['test_sd']:.2f}" if net["test_sd"] is not None else ""
         lines.append(
-            f"| {title} | {100 * net['test_mean']:.2f} +- {100 * net['test_sd']:.2f} % | {net['parameters']:,} "
+            f"| {title} | {100 * net['test_mean']:.2f}{spread} % | {net['parameters']:,} "
             f"| {net['macs'] / 1e3:,.0f} k | {microseconds(net['latency'])} | {microseconds(net['latency_torch'])} |"
         )
     lines.append("")

@@ -298,8 +298,18 @@ class TestBlocks:
             leaf = problem.tensors[wanted].detach().requires_grad_()
             problem.output(way, **{wanted: leaf}).square().sum().backward()
             found.append(leaf.grad)
-        assert_matches(found[0], found[2])
-        assert_matches(found[1], found[2])
+        for one in found:
+            assert_matches(one, found[2])
+
+    @pytest.mark.parametrize("squash", ["tanh", "hardtanh"])
+    def test_small_kernels_keep_their_sign_when_normalised(self, squash):
+        """Rounding to a multiple of 1e-7 before the division would lose them."""
+        problem = make(squash=squash, normalize=True, kernel=(1, 1)).to(torch.float32)
+        for name in ("weight", "bias"):
+            problem.tensors[name] = problem.tensors[name] * 1e-9
+        expected = problem.output(WAYS["plain"])
+        for name, way in WAYS.items():
+            assert_matches(problem.output(way), expected, name=name)
 
     def test_kernels_are_never_formed_whole(self):
         """The largest tensor, forward and backward, stays far below the kernels; autograd keeps the inputs only."""

@@ -128,6 +128,7 @@ def measure_adaptive(
 
 def measure_case(case: AdaptiveCase, names: Sequence[str], rounds: int = ROUNDS) -> Entry:
     """Times in turns, relative errors against float64, and memory of one run in a process of its own."""
+    torch._dynamo.reset()  # else the ninth case would be left eager
     runs = {name: make_run(case, name) for name in names}
     for run in runs.values():
         run()  # compiles, where that is what it does
@@ -150,7 +151,6 @@ def make_run(case: AdaptiveCase, contestant: str) -> Callable[[], Tensor]:
     layer, x = case.build()
     call: Callable[[Tensor], Tensor] = functools.partial(CONTESTANTS[contestant], layer)
     if contestant.endswith("compiled"):
-        torch._dynamo.reset()  # else the ninth case would be left eager
         call = torch.compile(call, dynamic=False)
     if case.direction == PASSES[0]:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import io
 import logging
 import warnings
@@ -22,11 +23,9 @@ def exported_call(model: nn.Module, sample: Tensor, *, threads: int = 1) -> Call
     Raises:
         ModuleNotFoundError: without the packages of ``pip install "flexkern[export]"``.
     """
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  (torch's exporter needs it)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(f'{error.name} is missing: pip install "flexkern[export]"') from None
+    require_export()
+    import onnxruntime
+
     frozen = freeze_sizes(copy.deepcopy(model).eval())
     with _quiet():
         program: Any = torch.onnx.export(frozen, (sample,), dynamo=True, verbose=False)
@@ -37,6 +36,17 @@ def exported_call(model: nn.Module, sample: Tensor, *, threads: int = 1) -> Call
     )
     given = {session.get_inputs()[0].name: sample.numpy()}
     return lambda: session.run(None, given)
+
+
+def require_export() -> None:
+    """Refuses to go on without the packages that export needs.
+
+    Raises:
+        ModuleNotFoundError: one of them is missing.
+    """
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(name) is None:
+            raise ModuleNotFoundError(f'{name} is missing: pip install "flexkern[export]"')
 
 
 @contextmanager

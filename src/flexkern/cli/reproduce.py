@@ -77,6 +77,8 @@ def _mixed_scales(options: argparse.Namespace, out: Path, stated: dict[str, Any]
 
 def _trial(reproduce: Any, options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
     """Networks on one task: a row each, then who is better than whom."""
+    if (options.only or options.seeds or options.epochs) and not options.out:
+        raise ValueError(f"a part of {options.name} would replace the whole in {out}: give `--out`.")
     epochs = {"epochs": options.epochs} if options.epochs else {}
     result = reproduce(out, options.data_dir, **epochs, **stated)
     rows = [

@@ -29,8 +29,8 @@ def measure_costs(models: Mapping[str, tuple[str, dict[str, Any]]], shape: tuple
 
     Returns:
         By the same name: the counts of :func:`flexkern.analysis.count_cost`, ``latency`` (median seconds of one
-        sample) and its interquartile range ``latency_iqr``, ``step`` (seconds of forward and backward of 32
-        samples), ``memory`` (bytes that a forward pass of 64 samples needs at its peak; None where that cannot be
+        sample) and its interquartile range ``latency_iqr``, ``step`` (seconds of forward and backward passes of
+        32 samples), ``memory`` (bytes that a forward pass of 64 samples needs at its peak; None where that cannot be
         measured). Timed in turns.
     """
     built = {name: create_model(model, in_channels=shape[0], **options) for name, (model, options) in models.items()}
@@ -55,21 +55,23 @@ def _time_in_turns(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[
 
 
 def _prediction(net: nn.Module, shape: tuple[int, ...]) -> Callable[[], Any]:
+    net.eval()
     sample = torch.randn(1, *shape)
 
     @torch.inference_mode()
     def run() -> None:
-        net.eval()(sample)
+        net(sample)
 
     return run
 
 
 def _step(net: nn.Module, shape: tuple[int, ...]) -> Callable[[], Any]:
+    net.train()
     samples, labels = torch.randn(STEP_BATCH, *shape), torch.zeros(STEP_BATCH, dtype=torch.long)
 
     def run() -> None:
         net.zero_grad()
-        F.cross_entropy(net.train()(samples), labels).backward()
+        F.cross_entropy(net(samples), labels).backward()
 
     return run
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..bench.exported import require_export
 from .motion_nets import CLASSES, FRAMES, NETS, REACH
 from .trial import Result, Samples, chosen, compare, run_trials, summarise, write_result
 
@@ -30,11 +31,11 @@ def make_pairs(images: Sequence[Tensor], count: int, seed: int) -> Samples:
         (torch.Size([5, 2, 16, 16]), True)
     """
     generator = torch.Generator().manual_seed(seed)
-    chosen = torch.randint(len(images), (count,), generator=generator)
+    sources = torch.randint(len(images), (count,), generator=generator)
     labels = torch.randint(CLASSES, (count,), generator=generator)
     places = torch.rand(count, 2, generator=generator)
     x = torch.empty(count, FRAMES, SIDE, SIDE)
-    for pair, image, label, place in zip(x, chosen.tolist(), labels.tolist(), places.tolist(), strict=True):
+    for pair, image, label, place in zip(x, sources.tolist(), labels.tolist(), places.tolist(), strict=True):
         whole = images[image]
         top, left = (REACH + int(p * (n - SIDE - 2 * REACH)) for p, n in zip(place, whole.shape, strict=True))
         down, right = label // (2 * REACH + 1) - REACH, label % (2 * REACH + 1) - REACH
@@ -78,8 +79,9 @@ def reproduce_motion(
     """Trains every network on the same pairs, once per seed; picks the best plain ones by validation.
 
     Raises:
-        ValueError: for an unknown network; FileNotFoundError: too few images.
+        ValueError: for an unknown network; FileNotFoundError: too few images; ModuleNotFoundError: no ONNX Runtime.
     """
+    require_export()
     nets, images = chosen(NETS, only), split_images(read_grey(data_dir))
     data = {part: make_pairs(images[part], COUNTS[part], 100 + i) for i, part in enumerate(COUNTS)}
     trained, runs = run_trials(nets, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say)

@@ -100,7 +100,11 @@ def summarise(
     """
     sample = torch.randn(1, *shape)
     eager = _seconds({name: functools.partial(net, sample) for name, net in nets.items()})
-    onnx = _seconds({name: exported_call(net, sample) for name, net in nets.items()}) if exported else {}
+    onnx = (
+        _seconds({name: exported_call(net, sample, threads=torch.get_num_threads()) for name, net in nets.items()})
+        if exported
+        else {}
+    )
     return {
         name: {
             "validation_mean": statistics.mean(run["validation"] for run in found),

@@ -1,4 +1,5 @@
-"""Kernels that the input decides: the form, the plain definition, and blocks that never hold all kernels."""
+"""Kernels that the input decides: the form, the plain definition, blocks that never hold
+all kernels, and small inputs at once."""
 
 from .conv import adaptive_conv as adaptive_conv
 from .form import SHARINGS as SHARINGS

@@ -1,7 +1,5 @@
 """The adaptive convolution of a small input: all kernels at once, in as few and as fast operations as torch has."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,7 +30,7 @@ def little_adaptive_conv(
     size = form.output_size(padded.shape)
     values = _unfolded(padded, form, size)
     convolve, seen = CONVOLUTIONS[len(form.kernel)], generator_view(padded, form)
-    if form.squash == "tanh" and bias is not None:
+    if form.squash == "tanh" and bias is not None and not form.normalize:  # which would enlarge what is rounded
         z = convolve(seen, weight * 2, bias * 2, form.stride, 0, form.dilation, groups=form.banks)
         kernels = form.scaled(_shaped(torch.sigmoid(z).mul(2).sub(1), form), gain, scale)
     else:
@@ -54,4 +52,4 @@ def _unfolded(padded: Tensor, form: AdaptiveForm, size: tuple[int, ...]) -> Tens
     axes = zip(padded.shape[2:], form.windows, form.dilation, strict=True)
     inside = padded[last_axes(slice(w.kernel.start * d, n - (w.size - w.kernel.stop) * d) for n, w, d in axes)]
     columns = F.unfold(inside, form.kernel, form.dilation, stride=form.stride)
-    return columns.view(len(padded), form.banks, form.applied, form.taps, math.prod(size))
+    return columns.unflatten(1, (form.banks, form.applied, form.taps))
