@@ -145,13 +145,13 @@ def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[s
         spread = f" +- {100 * net['test_sd']:.2f}" if net["test_sd"] is not None else ""
         lines.append(
             f"| {title} | {100 * net['test_mean']:.2f}{spread} % | {net['parameters']:,} "
-            f"| {net['macs'] / 1e3:,.0f} k | {microseconds(net['latency'])} | {microseconds(net['latency_torch'])} |"
+            f"| {thousands(net['macs'])} | {microseconds(net['latency'])} | {microseconds(net['latency_torch'])} |"
         )
     lines.append("")
     for title, found in result["comparisons"].items():
+        rival = "" if found["rival"] in title else f" over {found['rival']}"
         lines.append(
-            f"* {title}: {100 * found['gain']:+.2f} points over {found['rival']}, exact permutation test "
-            f"p = {found['p']:.3f}."
+            f"* {title}: {100 * found['gain']:+.2f} points{rival}, exact permutation test p = {found['p']:.3f}."
         )
     counts, machine = result["counts"], result["machine"]
     seeds = ", ".join(str(run["seed"]) for run in next(iter(result["nets"].values()))["runs"])
@@ -163,6 +163,11 @@ def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[s
         f"{machine['cpu']}; torch {result['versions']['torch']}; commit {result['commit'][:10]}. {claim['note']}",
         "",
     ]
+
+
+def thousands(count: int) -> str:
+    """A dash for none: the multiplications of learned sizes are not counted."""
+    return f"{count / 1e3:,.0f} k" if count else "-"
 
 
 def microseconds(seconds: float | None) -> str:

@@ -337,7 +337,6 @@ class TestBlocks:
             problem.output(WAYS["kept"], **leaves)
         assert sum(kept) >= kernels
 
-    @pytest.mark.little
     @pytest.mark.parametrize(("side", "at_once"), [(32, True), (33, False)])
     def test_kernels_are_formed_whole_up_to_a_limit(self, side, at_once, monkeypatch):
         problem = make(channels=(1, 4), kernel=(1, 8), signal=(side, 32), batch=1)

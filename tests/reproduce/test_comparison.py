@@ -5,7 +5,7 @@ import json
 import pytest
 
 from flexkern.cli.main import main
-from flexkern.reproduce import ADAPTIVE_MNIST, THIN_RESNETS, comparison, reproduce_comparison
+from flexkern.reproduce import ADAPTIVE_MNIST, THIN_RESNETS, comparison, mixed_scales, motion_nets, reproduce_comparison
 from flexkern.reproduce.comparison import epochs_to_reach
 from flexkern.training import load_recipe, override
 from flexkern.training.record import command_without_places
@@ -22,6 +22,11 @@ def test_every_contestant_is_a_recipe_that_can_be_built(name):
     recipe = override(load_recipe(contestant.recipe), contestant.changes)
     assert contestant.about
     assert recipe.model.name
+
+
+def test_every_contestant_can_be_asked_for():
+    """``--only`` takes names between commas."""
+    assert not [name for name in (*CONTESTANTS, *motion_nets.NETS, *mixed_scales.NETS) if "," in name]
 
 
 def test_first_epoch_at_or_above_each_threshold(tmp_path):

@@ -14,7 +14,7 @@ examples:
   flexkern reproduce adaptive-mnist --data-dir ~/data/mnist                    everything: hours
   flexkern reproduce adaptive-mnist --data-dir D --only adaptive --seeds 0     one run
   flexkern reproduce thin-resnets --data-dir ~/data/cifar10                    everything: hours
-  flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; an hour or so
+  flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; half an hour or so
   flexkern reproduce mixed-scales --data-dir ~/data/mnist                      some twenty minutes
 adaptive-mnist and thin-resnets continue when they are run again: runs that the file of results holds are not repeated.
 """

@@ -7,7 +7,7 @@ from .comparison import Comparison, Contestant
 DEPTHS = (8, 14, 20, 32)
 ABOUT = {"nowhere": "plain", "stem": "adaptive stem", "everywhere": "adaptive everywhere"}
 DEEP_EVERYWHERE = 8
-"""Networks adaptive everywhere are trained up to this depth: they take seventeen times as long as plain ones."""
+"""Networks adaptive everywhere are trained up to this depth: they take many times as long as plain ones."""
 
 
 def _contestants() -> dict[str, Contestant]:

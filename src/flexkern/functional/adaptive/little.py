@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...axes import CONVOLUTIONS, last_axes
 from .form import AdaptiveForm
-from .plain import applied_values, generator_view, multiply
+from .plain import applied_channels, applied_values, generated, kernel_view, multiply
 
 
 def little_adaptive_conv(
@@ -29,27 +28,18 @@ def little_adaptive_conv(
     """
     size = form.output_size(padded.shape)
     values = _unfolded(padded, form, size)
-    convolve, seen = CONVOLUTIONS[len(form.kernel)], generator_view(padded, form)
     if form.squash == "tanh" and bias is not None and not form.normalize:  # which would enlarge what is rounded
-        z = convolve(seen, weight * 2, bias * 2, form.stride, 0, form.dilation, groups=form.banks)
-        kernels = form.scaled(_shaped(torch.sigmoid(z).mul(2).sub(1), form), gain, scale)
+        halves = torch.sigmoid(generated(padded, weight * 2, bias * 2, form))
+        kernels = form.scaled(halves.mul(2).sub(1), gain, scale)
     else:
-        z = convolve(seen, weight, bias, form.stride, 0, form.dilation, groups=form.banks)
-        kernels = form.kernels(_shaped(z, form), gain, scale)
+        kernels = form.kernels(generated(padded, weight, bias, form), gain, scale)
     return multiply(kernels, values, form, size)
-
-
-def _shaped(z: Tensor, form: AdaptiveForm) -> Tensor:
-    return z.flatten(2).unflatten(1, (form.banks, form.outputs, form.applied, form.taps))
 
 
 def _unfolded(padded: Tensor, form: AdaptiveForm, size: tuple[int, ...]) -> Tensor:
     """What kernels are multiplied with (B, banks, applied, taps, positions); torch unfolds images in one operation."""
     if len(form.kernel) != 2:
         return applied_values(padded, form, size).flatten(4)
-    if form.sharing == "shared":
-        padded = padded.unflatten(1, (form.banks, form.seen)).sum(2)
-    axes = zip(padded.shape[2:], form.windows, form.dilation, strict=True)
-    inside = padded[last_axes(slice(w.kernel.start * d, n - (w.size - w.kernel.stop) * d) for n, w, d in axes)]
+    inside = kernel_view(applied_channels(padded, form), form)
     columns = F.unfold(inside, form.kernel, form.dilation, stride=form.stride)
     return columns.unflatten(1, (form.banks, form.applied, form.taps))
