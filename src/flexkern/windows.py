@@ -1,6 +1,7 @@
 """The window whose learned width is the size of a kernel."""
 
 import math
+import threading
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -16,8 +17,19 @@ PAPER_WIDTH = 0.075  # initial width of every published run
 
 Bounds = tuple[tuple[int, int], ...]
 
-LIVE_WINDOWS: "weakref.WeakSet[GaussianWindow]" = weakref.WeakSet()
-"""Every window in memory, so that all that changed can be read with one host sync (see layers/sizing.py)."""
+_LIVE: "weakref.WeakSet[GaussianWindow]" = weakref.WeakSet()
+_LIVE_LOCK = threading.Lock()
+
+
+def live_windows() -> list["GaussianWindow"]:
+    """Every window in memory, so that all that changed can be read with one host sync (see layers/sizing.py)."""
+    with _LIVE_LOCK:
+        return list(_LIVE)
+
+
+def _note_live(window: "GaussianWindow") -> None:
+    with _LIVE_LOCK:
+        _LIVE.add(window)
 
 
 class GaussianWindow(nn.Module, metaclass=Deferred):
@@ -102,7 +114,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
             else:
                 self.register_buffer(name, value)
         self.reset_parameters()
-        LIVE_WINDOWS.add(self)
+        _note_live(self)
 
     def _per_axis(self, name: str, value: Any) -> tuple[Any, ...]:
         values = (value,) * len(self.lengths) if isinstance(value, bool | int | float) else tuple(value)
@@ -196,7 +208,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copies and unpickled windows are live, too
         super().__setstate__(state)
-        LIVE_WINDOWS.add(self)
+        _note_live(self)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

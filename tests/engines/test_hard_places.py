@@ -12,6 +12,7 @@ from flexkern.engines.blocks import block_problem
 from flexkern.engines.candidates import SPECTRA_BYTES
 from flexkern.engines.chooser import make_plan
 from flexkern.engines.dft import _KEPT, MatrixTransform
+from flexkern.engines.fft import FrequencyFirstTransform
 from flexkern.engines.kept import Kept
 from flexkern.engines.lengths import fast_length
 from flexkern.engines.plan import PassPlan
@@ -101,8 +102,28 @@ def test_a_frozen_layer_compiles_in_one_graph(engine):
     x = torch.randn(2, 2, 12, 12)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     assert_matches(compiled(x), layer(x))
-    compiled(x).sum().backward()
-    assert all(parameter.grad is not None for parameter in layer.generator.parameters())
+    tensors = [x.requires_grad_(), *layer.generator.parameters()]
+    found, expected = (torch.autograd.grad(call(x).square().sum(), tensors) for call in (compiled, layer))
+    for one, other in zip(found, expected, strict=True):
+        assert_matches(one, other)
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_features_are_transformed_instead_of_all_kernels(engine, monkeypatch):
+    """Eight by eight kernels of three features: three transforms, not sixty-four."""
+    counts = []
+    for transform in (MatrixTransform, FrequencyFirstTransform):
+        analyse = transform.analyse
+
+        def counted(self, samples, positions, analyse=analyse):
+            counts.append(samples.shape[: -len(positions)].numel())
+            return analyse(self, samples, positions)
+
+        monkeypatch.setattr(transform, "analyse", counted)
+    weight = FactoredWeight(torch.randn(8, 8, 3, requires_grad=True), torch.randn(3, 5, 5))
+    convolve(torch.randn(1, 8, 40, 40), weight, engine=engine).sum().backward()
+    assert counts.count(3) == 2  # forward, and again in backward
+    assert 64 not in counts
 
 
 @EACH

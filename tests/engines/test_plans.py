@@ -23,6 +23,8 @@ from flexkern.engines import (
     machine,
     plan_conv,
 )
+from flexkern.engines.chooser import make_plan
+from flexkern.engines.costs import CostModel
 from flexkern.engines.lengths import fast_length
 
 PROBLEMS = {
@@ -142,7 +144,24 @@ def test_explain_says_sizes_engines_and_reasons(name):
 def test_explain_of_a_forced_engine_has_no_others():
     text = plan_conv(PROBLEMS["images"], "direct").explain()
     assert "direct" in text
+    assert "engine was given" in text
     assert not set(ENGINES[1:]) & set(re.findall(r"\w+", text))
+
+
+def test_explain_says_why_the_lowest_estimate_was_not_taken():
+    """A gradient that another engine computes a little faster is left to torch, whose call is cheaper."""
+    names = CostModel.shipped().constants
+    dear = dict.fromkeys(names, 1e-6) | {"autograd/calls": 1.0}
+    dear |= {name: 1e-9 for name in names if name.startswith("direct") and "/forward/" in name}
+    plan = make_plan(ConvProblem(1, 4, 4, (64,), (3,)), costs=CostModel(dear))
+    assert plan.by_torch
+    assert "would not save its extra call" in plan.explain()
+
+
+@pytest.mark.parametrize("groups", [0, 2, 4])
+def test_groups_that_do_not_divide_the_channels_are_refused(groups):
+    with pytest.raises(ValueError, match="`groups` must be positive and divide the channels 6 -> 9"):
+        ConvProblem(1, 6, 9, (8,), (3,), groups=groups)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -23,7 +23,8 @@ from flexkern import (
     sizes,
     unfreeze_sizes,
 )
-from flexkern.windows import LIVE_WINDOWS
+from flexkern.engines import autograd
+from flexkern.windows import live_windows
 
 module = importlib.import_module("flexkern.layers.sizing")  # the package's attribute of that name is the function
 SMALL = MAGNet(hidden=4, layers=1)
@@ -91,8 +92,9 @@ class TestHostSyncs:
     @pytest.mark.parametrize("generator", ["magnet", "siren", "table"])
     def test_forward_moves_no_values_between_host_and_device(self, window, generator, monkeypatch):
         """On a GPU, `torch.tensor(list, device=...)` waits for the device, as `.item()` does."""
-        # Only on the CPU are values compared, too, where they are the host's already.
+        # Only on the CPU are values compared, and weights looked at, which are the host's already.
         monkeypatch.setattr(module, "_version", lambda tensor: (tensor.data_ptr(), tensor._version))
+        monkeypatch.setattr(autograd, "check_finite", lambda weight: None)
 
         class Watch(TorchFunctionMode):
             seen: list[str]
@@ -219,14 +221,20 @@ class TestFreshness:
         torch.testing.assert_close(y, wide(x))
         assert layer.size == before
 
+    def test_another_threshold_is_another_size(self):
+        layer = layer_1d()
+        before = layer.size
+        layer.window.threshold = 0.5
+        assert layer.size < before
+
     def test_dead_windows_are_forgotten(self):
         layer = layer_1d()
         window_id = id(layer.window)
         assert layer.size
-        assert window_id in [id(w) for w in LIVE_WINDOWS]
+        assert window_id in [id(w) for w in live_windows()]
         del layer
         gc.collect()
-        assert window_id not in [id(w) for w in LIVE_WINDOWS]
+        assert window_id not in [id(w) for w in live_windows()]
 
 
 class TestFreezing:

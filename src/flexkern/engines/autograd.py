@@ -10,7 +10,7 @@ from ..tracing import transforming
 from . import direct, passes
 from .plan import PassPlan, Plan
 from .spectral import Spectrum
-from .weight import Weight, factors, from_factors
+from .weight import Weight, check_finite, factors, from_factors
 
 
 def forward_pass(
@@ -21,6 +21,7 @@ def forward_pass(
     prepared: Spectrum | None = None,
 ) -> Tensor:
     """The convolution as the plan's forward pass says; plain tensor operations, differentiable as such."""
+    check_finite(weight)
     step = plan.forward
     if _by_torch(plan, step):
         return direct.forward(input, weight, plan.problem, step, bias)

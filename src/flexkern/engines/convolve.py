@@ -49,6 +49,8 @@ def convolve(
     """
     if input.dtype != (held := factors(weight)[-1].dtype):
         raise ValueError(f"`input` and `weight` must have one dtype, got {input.dtype} and {held}.")
+    if not held.is_floating_point:
+        raise ValueError(f"`input` and `weight` must be floating point, got {held}; convert them with `.float()`.")
     if bias is not None and bias.shape != (weight.shape[0],):
         raise ValueError(f"`bias` must have {weight.shape[0]} values, got shape {tuple(bias.shape)}.")
     plan_of, costs = (_plan_of, None) if compiling() else (_kept_plan, load_costs())
@@ -84,17 +86,16 @@ def run(
     ``prepared`` is what :func:`prepare` gave for the same weight and plan; it serves where no gradient is recorded.
     """
     bias = None if bias is None else bias.to(input.dtype)
-    held = factors(weight)
-    tensors = (input, *held) if bias is None else (input, bias, *held)
     with autocast_off(input):
+        # Torch's own convolution is differentiated by torch, or by the compiler.
+        if plan.by_torch:
+            return forward_pass(input, weight, plan, bias)
         if transforming():
             return forward_pass(input, weight, plan.unchunked(), bias)
-        if compiling() and not is_direct(plan):
+        held = factors(weight)
+        if compiling():
             return traced_convolution(input, held, bias, plan)
-        # Torch's own convolution is differentiated by torch, or by the compiler.
-        if is_direct(plan):
-            return forward_pass(input, weight, plan, bias)
-        if _records(tensors):
+        if _records((input, *held) if bias is None else (input, bias, *held)):
             return Convolution.apply(plan, input, bias, *held)
         with torch.no_grad():
             return forward_pass(input, weight, plan, bias, prepared)
@@ -106,16 +107,6 @@ def lies_channels_last(input: Tensor) -> bool:
     if layout is None or transforming() or input.is_contiguous():
         return False
     return input.is_contiguous(memory_format=layout)
-
-
-def is_direct(plan: Plan) -> bool:
-    """Whether torch's own convolution does all three passes, in the layout given."""
-    # Compilers know the fields of a frozen plan, not its properties.
-    layout = plan.problem.channels_last
-    for step in (plan.forward, plan.input_gradient, plan.weight_gradient):
-        if step.engine != "direct" or step.channels_last != layout:
-            return False
-    return True
 
 
 def prepare(weight: Weight, plan: Plan) -> Spectrum | None:

@@ -20,9 +20,18 @@ def explain(plan: Plan) -> str:
         if len(estimates) > 1:
             ranked = sorted(estimates.items(), key=lambda item: item[1])
             lines.append("  expected: " + ", ".join(f"{engine} {milliseconds(cost)}" for engine, cost in ranked) + ".")
+    return "\n".join([*lines, *_reasons(plan)])
+
+
+def _reasons(plan: Plan) -> list[str]:
+    """Why a pass goes another way than the lowest estimate of its own."""
+    if all(len(estimates) <= 1 for estimates in plan.estimates.values()):
+        return ["The engine was given, so nothing else was considered."]
+    if plan.by_torch:
+        return ["All passes are torch's own: leaving one of them to another engine would not save its extra call."]
     if plan.input_gradient == plan.weight_gradient and plan.input_gradient.engine != "direct":
-        lines.append("Both gradients follow one plan and share the transform of the output's gradient.")
-    return "\n".join(lines)
+        return ["Both gradients follow one plan and share the transform of the output's gradient."]
+    return []
 
 
 def describe(step: PassPlan) -> str:

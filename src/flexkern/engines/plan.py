@@ -1,6 +1,7 @@
 """What a convolution has to do, and the frozen decision how: made from integers, testable without tensors."""
 
 import dataclasses
+import functools
 import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -56,20 +57,23 @@ class ConvProblem:
                 raise ValueError(f"`padding` must leave something of the signal, got {given} for {self.signal}.")
             if name != "padding" and min(given) < 1:
                 raise ValueError(f"`{name}` must be positive, got {given}.")
+        if self.groups < 1 or self.in_channels % self.groups or self.out_channels % self.groups:
+            channels = f"{self.in_channels} -> {self.out_channels}"
+            raise ValueError(f"`groups` must be positive and divide the channels {channels}, got {self.groups}.")
         if len(self.kernel) != axes or min(self.kernel) < 1:
             raise ValueError(f"`kernel` must have {axes} positive sizes, one per axis, got {self.kernel}.")
 
-    @property
+    @functools.cached_property
     def depthwise(self) -> bool:
         """Whether every channel is convolved by itself."""
         return self.in_channels == self.out_channels == self.groups
 
-    @property
+    @functools.cached_property
     def extent(self) -> tuple[int, ...]:
         """Samples that the dilated kernel spans per axis."""
         return tuple(d * (k - 1) + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
-    @property
+    @functools.cached_property
     def output_size(self) -> tuple[int, ...]:
         """Output samples per axis; not positive where the kernel does not fit."""
         axes = zip(self.signal, self.padding, self.extent, self.stride, strict=True)
@@ -81,7 +85,7 @@ class ConvProblem:
         per_output = self.in_channels // self.groups * math.prod(self.kernel)
         return self.batch * self.out_channels * math.prod(self.output_size) * per_output
 
-    @property
+    @functools.cached_property
     def used(self) -> tuple[slice, ...]:
         """The part of the signal that any output reads; one sample where that is none."""
         axes = zip(self.signal, self.padding, self.extent, self.stride, self.output_size, strict=True)
@@ -91,7 +95,7 @@ class ConvProblem:
             parts.append(slice(start, min(n, max((out - 1) * stride + extent - left, start + 1))))
         return tuple(parts)
 
-    @property
+    @functools.cached_property
     def geometry(self) -> Geometry:
         """Positions of the used samples, of the taps and of the outputs."""
         signal = tuple(range(part.stop - part.start) for part in self.used)
@@ -101,7 +105,7 @@ class ConvProblem:
         output = tuple(range(0, s * t, s) for s, t in zip(self.stride, self.output_size, strict=True))
         return Geometry(signal, kernel, output)
 
-    @property
+    @functools.cached_property
     def minimum_lengths(self) -> tuple[int, ...]:
         """Shortest circular axes on which nothing that wraps around reaches an output.
 
@@ -144,13 +148,22 @@ class PassPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """How one convolution and its two gradients are computed; ``estimates`` has seconds per pass and engine."""
+    """How one convolution and its two gradients are computed; ``estimates`` has seconds per pass and engine.
+
+    ``by_torch`` tells whether torch's own convolution does all three passes, in the layout given.
+    """
 
     problem: ConvProblem
     forward: PassPlan
     input_gradient: PassPlan
     weight_gradient: PassPlan
     estimates: dict[str, dict[str, float]] = field(default_factory=dict, compare=False)
+    by_torch: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        layout = self.problem.channels_last
+        alone = all(step.engine == "direct" and step.channels_last == layout for step in self.passes)
+        object.__setattr__(self, "by_torch", alone)  # a field: compilers know these, not properties
 
     @property
     def engine(self) -> str:

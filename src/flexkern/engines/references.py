@@ -13,19 +13,19 @@ from .work import direct_work
 
 SIGNALS: dict[int, dict[int, tuple[int, ...]]] = {
     1: {
-        3: (128, 1024, 16384, 262144),
-        9: (128, 1024, 8192, 262144),
-        31: (128, 2048, 16384),
-        101: (128, 1024, 8192),
-        301: (128, 1024, 8192),
+        3: (128, 1024, 4096, 65536),
+        9: (128, 1024, 4096, 65536),
+        31: (128, 1024, 4096, 65536),
+        101: (128, 1024, 4096),
+        301: (128, 1024, 4096),
     },
-    2: {3: (16, 32, 256), 5: (16, 32, 128), 7: (16, 48, 128), 11: (16, 32, 64), 17: (32, 64)},
+    2: {3: (16, 32, 256), 5: (16, 32, 128), 7: (16, 48, 128), 11: (16, 32, 64), 17: (16, 32, 64)},
     3: {3: (16, 32), 5: (16, 24), 9: (16, 20), 17: (12, 16)},
 }
-"""Signal sizes per number of axes and kernel size."""
+"""Signal sizes per number of axes and kernel size; no output beyond 32 MB, which the system would clear anew."""
 CHANNELS = {"dense": 24, "depthwise": 64}
 BATCHES = {1: 16, 2: 16, 3: 4}
-LARGE = 2**15
+LARGE = 2**13
 """Samples of a signal beyond which one signal says enough."""
 LAYOUTS = ("contiguous", "converted", "channels_last")
 """As the tensors lie; channels last for the time of the convolution only; as they lie, channels last."""

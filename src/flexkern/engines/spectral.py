@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from ..axes import last_axes
-from ..tracing import plain_operations, transforming
+from ..tracing import plain_operations
 from .blocks import block_problem, cut_output, cut_signal, join_output, join_signal
 from .dft import MatrixTransform, Split
 from .fft import FrequencyFirstTransform, LibraryTransform
 from .plan import ConvProblem, PassPlan
 from .products import DenseComplex, DenseSplit, PointwiseComplex, PointwiseSplit
-from .weight import FactoredWeight, Weight, dense, factors, gradients_of_factors
+from .weight import FactoredWeight, Weight, dense, gradients_of_factors
 
 KERNEL_BYTES = 2**22
 """Kernels' spectra at a time: about what the cores' own caches hold."""
@@ -58,7 +58,6 @@ class SpectralConv:
 
     def kernel(self, weight: Weight) -> Spectrum:
         """Spectra of the kernels, from those of the features where these are fewer."""
-        _check_finite(weight)
         if self.uses_factors(weight):
             return self._mix_all(self.features(weight), weight)
         kernels = working(dense(weight)).reshape(*self._kernel_lead, *weight.shape[2:])
@@ -179,18 +178,6 @@ def frequency_blocks(count: int, weight: Weight) -> list[slice]:
     """Parts of all frequencies for which the kernels' spectra fit into the caches."""
     step = max(KERNEL_BYTES // (8 * math.prod(weight.shape[:2])), 1)
     return [slice(start, start + step) for start in range(0, count, step)]
-
-
-def _check_finite(weight: Weight) -> None:
-    """A ValueError for infinities and NaN, of which one would spread over all outputs.
-
-    Only where looking costs next to nothing: an accelerator would have to wait, and function transforms see no values.
-    """
-    if transforming():
-        return
-    for part in factors(weight):
-        if part.device.type == "cpu" and not part.detach().sum().isfinite() and not part.isfinite().all():
-            raise ValueError(f"`weight` must be finite, got {int((~part.isfinite()).sum())} infinite or NaN values.")
 
 
 def working(values: Tensor) -> Tensor:

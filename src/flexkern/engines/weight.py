@@ -1,9 +1,12 @@
 """A sampled kernel that is still a product of two factors."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
+
+from ..tracing import compiling, transforming
 
 
 class FactoredWeight(NamedTuple):
@@ -55,3 +58,17 @@ def gradients_of_factors(gradient: Tensor, weight: FactoredWeight) -> tuple[Tens
 def dense(weight: Weight) -> Tensor:
     """The weight as one tensor (out, in / groups, *K)."""
     return weight.dense() if isinstance(weight, FactoredWeight) else weight
+
+
+def check_finite(weight: Weight) -> None:
+    """A ValueError for infinities and NaN, of which one would spread over all outputs.
+
+    Only where looking costs next to nothing: an accelerator would have to wait, and compilers and function transforms
+    see no values.
+    """
+    if compiling() or transforming():
+        return
+    for part in factors(weight):
+        looked_at = part.device.type == "cpu" and not math.isfinite(part.detach().sum().item())
+        if looked_at and not part.isfinite().all():
+            raise ValueError(f"`weight` must be finite, got {int((~part.isfinite()).sum())} infinite or NaN values.")

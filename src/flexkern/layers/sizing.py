@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from ..windows import LIVE_WINDOWS, Bounds, GaussianWindow
+from ..windows import Bounds, GaussianWindow, live_windows
 
 _Key = tuple[Any, ...]
 
@@ -37,7 +37,7 @@ def _version(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def _key(window: GaussianWindow) -> _Key:
-    return _step, _version(window.log_width), _version(window.centre)
+    return _step, window.threshold, _version(window.log_width), _version(window.centre)
 
 
 def _read_to_host(reach: Tensor) -> list[float]:
@@ -76,7 +76,7 @@ def _known_bounds(window: GaussianWindow) -> Bounds:
 @torch.no_grad()
 def _refresh(window: GaussianWindow) -> None:
     device = window.log_width.device
-    stale = [window, *(w for w in LIVE_WINDOWS if w is not window and w.log_width.device == device and _is_stale(w))]
+    stale = [window, *(w for w in live_windows() if w is not window and w.log_width.device == device and _is_stale(w))]
     values = _read_to_host(torch.cat([each.reach() for each in stale]))
     for each in stale:
         reach, values = values[: len(each.lengths)], values[len(each.lengths) :]
