@@ -21,13 +21,6 @@ def _shipped_costs(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _adaptive_convolutions_in_blocks(request, monkeypatch):
-    """Small cases must reach the blocks too; a test marked `little` has the package's own limit."""
-    if "little" not in request.keywords:
-        monkeypatch.setattr("flexkern.functional.adaptive.conv.LITTLE", 0)
-
-
-@pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
 

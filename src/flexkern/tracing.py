@@ -9,6 +9,11 @@ def compiling() -> bool:
     return torch.compiler.is_compiling()
 
 
+def exporting() -> bool:
+    """Whether an exporter is tracing, which torch 2.6 does not tell."""
+    return bool(getattr(torch.compiler, "is_exporting", bool)())
+
+
 def transforming() -> bool:
     """Whether ``torch.func`` transforms or forward-mode differentiation are under way.
 

@@ -17,7 +17,6 @@ from torch.utils._pytree import tree_leaves
 import oracles
 from flexkern.functional.adaptive import AdaptiveForm, adaptive_conv, adaptive_kernels, blocks, plain_adaptive_conv
 from flexkern.functional.adaptive.form import Window
-from flexkern.functional.adaptive.little import little_adaptive_conv
 from flexkern.functional.adaptive.op import traced_adaptive_conv
 from flexkern.functional.adaptive.patches import embed
 from tolerances import assert_all_match, assert_matches, relative_error
@@ -36,7 +35,6 @@ WAYS = {
     "blocked": adaptive_conv,
     "kept": functools.partial(adaptive_conv, remat=False),
     "plain": plain_adaptive_conv,
-    "little": little_adaptive_conv,
 }
 
 
@@ -336,18 +334,6 @@ class TestBlocks:
         with hooks:
             problem.output(WAYS["kept"], **leaves)
         assert sum(kept) >= kernels
-
-    @pytest.mark.parametrize(("side", "at_once"), [(32, True), (33, False)])
-    def test_kernels_are_formed_whole_up_to_a_limit(self, side, at_once, monkeypatch):
-        problem = make(channels=(1, 4), kernel=(1, 8), signal=(side, 32), batch=1)
-        positions = side * 25
-        monkeypatch.setattr("flexkern.functional.adaptive.conv.LITTLE", 4 * 8 * 32 * 25)
-        leaves = {name: one.requires_grad_() for name, one in problem.tensors.items()}
-        kept = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
-            y = problem.output(**leaves)
-        assert (max(kept) >= 4 * 8 * positions) == at_once
-        assert_matches(y, problem.output(WAYS["plain"]))
 
 
 class TestGradients:

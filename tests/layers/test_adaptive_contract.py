@@ -435,21 +435,6 @@ class TestOwnSquash(AdaptiveContract):
     cls, dims, options = AdaptiveConv1d, 1, {"squash": torch.atan}
 
 
-@pytest.mark.little
-class TestLittlePair(TestPair2d):
-    """As users with small inputs have it: all kernels at once."""
-
-
-@pytest.mark.little
-class TestLittleFull(TestFull1d):
-    """Without torch's unfolding of images."""
-
-
-@pytest.mark.little
-class TestLittleBilateral(TestBilateral):
-    """A squash of its own, a gain, normalised."""
-
-
 def test_compile_in_one_graph():
     layer = AdaptiveConv2d(2, 3, 3, padding=1, dtype=torch.float64)
     compiles_in_one_graph(layer, lambda layer, batch: torch.randn(batch, 2, 6, 5, dtype=torch.float64))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from ..tracing import exporting
 from ..windows import Bounds, GaussianWindow, live_windows
 
 _Key = tuple[Any, ...]
@@ -56,7 +57,7 @@ def current_bounds(window: GaussianWindow) -> Bounds:
         return window.frozen_bounds
     if window.log_width.is_meta:
         return window.initial_bounds()
-    if getattr(torch.compiler, "is_exporting", bool)():  # not in torch 2.6
+    if exporting():
         raise RuntimeError("a size that is still learned cannot be exported: call `freeze_sizes(model)` first.")
     if torch.compiler.is_compiling():
         # A size that is still learned is no constant of the graph. (The decorator form would import the compiler.)

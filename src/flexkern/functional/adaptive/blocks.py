@@ -95,7 +95,7 @@ def backward_blocks(
         kernels = kernels_of(form, gain, scale, work, biased=ones)
         for samples in _samples(padded, form):
             patches = unfold(padded[samples], form, ones=ones)
-            of_patches = torch.zeros_like(patches) if needs[0] else None
+            of_patches = torch.empty_like(patches) if needs[0] else None
             of_outputs = gradient[samples].transpose(0, 1).reshape(form.groups, form.outputs, -1).contiguous()
             _sample_gradients(patches, of_patches, of_outputs, matrices, kernels, form, found, work)
             if of_padded is not None and of_patches is not None:
@@ -125,7 +125,8 @@ def _sample_gradients(
             if whole is not None and part is not None:
                 whole[banks] += part
         if of_patches is not None:
-            seen_by(of_patches, form, banks, positions).baddbmm_(matrices[banks].mT, of.z)
+            # No two blocks see the same part of the patches, so nothing is there yet.
+            seen_by(of_patches, form, banks, positions).baddbmm_(matrices[banks].mT, of.z, beta=0)
             add_values(of_patches, of.values, form, banks, positions)
 
 

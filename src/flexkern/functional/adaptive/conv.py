@@ -1,21 +1,16 @@
 """The entry: kernels from the input, applied to the input, by whichever form suits the moment."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...tracing import compiling, transforming
+from ...tracing import compiling, exporting, transforming
 from .blocks import backward_blocks, forward_blocks
 from .form import AdaptiveForm
-from .little import little_adaptive_conv
 from .op import traced_adaptive_conv
 from .patches import embed, extract
 from .plain import plain_adaptive_conv
-
-LITTLE = 2**16
-"""Kernel values of a call up to which all are made at once and kept: blocks would cost more than they save."""
 
 
 def adaptive_conv(
@@ -42,8 +37,8 @@ def adaptive_conv(
         bias: beta, (banks * rows,), or None.
         gain: factors of the squashed values, (banks, outputs, applied, taps).
         scale: factors of whole kernels, (banks, outputs, applied).
-        remat: save the input only and compute kernels again in backward; else autograd keeps them all. Up to
-            :data:`LITTLE` values they are kept anyway.
+        remat: save the input only and compute kernels again in backward; else autograd keeps them all. Compilers
+            decide by themselves.
 
     Example:
         >>> form = AdaptiveForm(1, 2, (3,), (3,), (1,), (1,), 1, "pair", "tanh")
@@ -53,21 +48,15 @@ def adaptive_conv(
     tensors = [one for one in (padded, weight, bias, gain, scale) if one is not None]
     recorded = torch.is_grad_enabled() and any(one.requires_grad for one in tensors)
     if compiling():
-        if not torch.compiler.is_exporting() and isinstance(form.squash, str):
+        if not exporting() and isinstance(form.squash, str):
             return traced_adaptive_conv(padded, embed(weight, bias, form), form, gain, scale)
         return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
-    if _kernel_values(padded, form) <= LITTLE and not transforming():
-        return little_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
     if transforming() or (recorded and not remat):
         return plain_adaptive_conv(padded, weight, bias, form, gain=gain, scale=scale)
     if not recorded:
         return forward_blocks(padded, embed(weight, bias, form), form, gain, scale)
     output: Tensor = AdaptiveConvolution.apply(form, padded, weight, bias, gain, scale)
     return output
-
-
-def _kernel_values(padded: Tensor, form: AdaptiveForm) -> int:
-    return form.banks * form.rows * padded.shape[0] * math.prod(form.output_size(padded.shape))
 
 
 class AdaptiveConvolution(torch.autograd.Function):

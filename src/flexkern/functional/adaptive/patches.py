@@ -65,11 +65,27 @@ def unfold(padded: Tensor, form: AdaptiveForm, *, ones: bool) -> Tensor:
 
 
 def fold(patches: Tensor, padded: Tensor, form: AdaptiveForm) -> None:
-    """Adds (in, window, batch * positions) to where :func:`unfold` took it from."""
-    size, window = form.output_size(padded.shape), [w.size for w in form.windows]
-    parts = patches.view(patches.shape[0], -1, padded.shape[0], *size).transpose(1, 2).transpose(0, 1)
-    for index, taps in enumerate(itertools.product(*map(range, window))):
-        padded[form.index_of(taps, size)] += parts[:, :, index]
+    """Adds (in, window, batch * positions) to where :func:`unfold` took it from; axis by axis, as windows are boxes."""
+    size, axes = form.output_size(padded.shape), len(form.windows)
+    parts = patches.view(len(patches), *(w.size for w in form.windows), len(padded), *size)
+    for axis in reversed(range(axes)):
+        parts = _overlap_add(parts, 1 + axis, parts.dim() - axes + axis, form.stride[axis], form.dilation[axis])
+    inside = padded[last_axes(slice(n) for n in parts.shape[2:])]
+    inside += parts.transpose(0, 1)
+
+
+def _overlap_add(parts: Tensor, taps: int, axis: int, stride: int, dilation: int) -> Tensor:
+    """Sums the axis ``taps`` into ``axis``, tap ``t`` shifted by ``t dilation`` and spread by ``stride``."""
+    count, samples = parts.shape[taps], (parts.shape[axis] - 1) * stride + 1
+    shape = list(parts.shape)
+    shape[axis] = samples + (count - 1) * dilation
+    del shape[taps]
+    whole = parts.new_zeros(shape)
+    for tap, part in enumerate(parts.unbind(taps)):
+        into = whole.narrow(axis - 1, tap * dilation, samples)
+        into = into[(slice(None),) * (axis - 1) + (slice(None, None, stride),)] if stride > 1 else into
+        into += part
+    return whole
 
 
 def has_ones(matrices: Tensor, form: AdaptiveForm) -> bool:

@@ -1,7 +1,6 @@
 """The adaptive convolution in a few tensor operations: what exporters and compilers see, and gradients of gradients."""
 
 import itertools
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -80,27 +79,14 @@ def generated(padded: Tensor, weight: Tensor, bias: Tensor | None, form: Adaptiv
 
 def applied_values(padded: Tensor, form: AdaptiveForm, size: tuple[int, ...]) -> Tensor:
     """What kernels are multiplied with: (B, banks, applied, taps, *S), summed over channels that share a kernel."""
-    padded = applied_channels(padded, form)
+    if form.sharing == "shared":
+        padded = padded.unflatten(1, (form.banks, form.seen)).sum(2)
     shifts = itertools.product(*(range(w.kernel.start, w.kernel.stop) for w in form.windows))
     shifted = [padded[form.index_of(taps, size)] for taps in shifts]
     return torch.stack(shifted, 2).unflatten(1, (form.banks, form.applied))
 
 
-def applied_channels(padded: Tensor, form: AdaptiveForm) -> Tensor:
-    """The channels that kernels are multiplied with: sums of those that share a kernel, else all."""
-    return padded.unflatten(1, (form.banks, form.seen)).sum(2) if form.sharing == "shared" else padded
-
-
 def generator_view(padded: Tensor, form: AdaptiveForm) -> Tensor:
     """The part of the padded signal that the generator's window meets."""
-    return _part(padded, form, [w.generator for w in form.windows])
-
-
-def kernel_view(padded: Tensor, form: AdaptiveForm) -> Tensor:
-    """The part of the padded signal that the kernels meet."""
-    return _part(padded, form, [w.kernel for w in form.windows])
-
-
-def _part(padded: Tensor, form: AdaptiveForm, met: Sequence[slice]) -> Tensor:
-    axes = zip(padded.shape[2:], form.windows, met, form.dilation, strict=True)
-    return padded[last_axes(slice(m.start * d, n - (w.size - m.stop) * d) for n, w, m, d in axes)]
+    axes = zip(padded.shape[2:], form.windows, form.dilation, strict=True)
+    return padded[last_axes(slice(w.generator.start * d, n - (w.size - w.generator.stop) * d) for n, w, d in axes)]
