@@ -39,7 +39,8 @@ def read_results(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def page(folder: Path) -> str:
     """RESULTS.md."""
-    files, place = read_results(folder), folder.resolve().relative_to(HERE.resolve().parent).as_posix()
+    files, root, whole = read_results(folder), HERE.resolve().parent, folder.resolve()
+    place = whole.relative_to(root).as_posix() if whole.is_relative_to(root) else whole.name
     entries = {point["name"]: point for name, points in files.items() if name != "step" for point in points}
     lines = [
         "# Benchmarks",

@@ -64,7 +64,8 @@ def table() -> str:
     for path in sorted(FOLDER.glob("*.json")):
         if path.name != "published.json":
             result = json.loads(path.read_text())
-            write = comparison if "contestants" in result else networks if "nets" in result else section
+            kinds = {"contestants": comparison, "nets": networks, "share": kernels}
+            write = next((kinds[key] for key in kinds if key in result), section)
             lines += write(path.stem, published[path.stem], result)
     return "\n".join(lines)
 
@@ -165,9 +166,24 @@ def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[s
     ]
 
 
+def kernels(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    """How far the kernels of a trained model follow its input."""
+    shares = ", ".join(f"{100 * share:.0f} % of the energy of `{layer}`" for layer, share in result["share"].items())
+    return [
+        f"## {name}",
+        "",
+        f"{claim['what']}: {shares} varies with the input. Of {result['n']:,} training images the model "
+        f"tells {100 * result['accuracy']:.2f} %, and {100 * result['accuracy_of_mean']:.2f} % with mean kernels "
+        f"in their place. `{result['command']}`, torch {result['versions']['torch']}, commit {result['commit'][:10]}. "
+        f"{claim['note']}",
+        "",
+        f"![kernels of two digits]({name}.png)",
+        "",
+    ]
+
+
 def thousands(count: int) -> str:
-    """A dash for none: the multiplications of learned sizes are not counted."""
-    return f"{count / 1e3:,.0f} k" if count else "-"
+    return f"{count / 1e3:,.0f} k"
 
 
 def microseconds(seconds: float | None) -> str:

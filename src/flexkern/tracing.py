@@ -10,8 +10,8 @@ def compiling() -> bool:
 
 
 def exporting() -> bool:
-    """Whether an exporter is tracing, which torch 2.6 does not tell."""
-    return bool(getattr(torch.compiler, "is_exporting", bool)())
+    """Whether an exporter is tracing."""
+    return torch.compiler.is_exporting()
 
 
 def transforming() -> bool:

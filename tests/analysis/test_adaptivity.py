@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from flexkern import AdaptiveConv1d, AdaptiveConv2d, create_model
+from flexkern import (
+    AdaptiveConv1d,
+    AdaptiveConv2d,
+    AdaptiveFlexConv2d,
+    FlexConv2d,
+    SeparableFlexConv2d,
+    create_model,
+)
 from flexkern.analysis import adaptivity, count_cost, with_mean_kernels
 from flexkern.analysis.adaptivity import inputs_of
 from tolerances import assert_matches
@@ -56,6 +63,18 @@ def test_inputs_are_those_of_the_layers():
         with_mean_kernels(nn.Sequential(nn.ReLU()), x)
 
 
+@pytest.mark.parametrize("shared", ["layer", "block"])
+def test_a_layer_used_twice_is_replaced_twice_by_the_mean_over_both(shared):
+    layer = AdaptiveConv1d(2, 2, 3, padding="same")
+    part = layer if shared == "layer" else nn.Sequential(layer, nn.ReLU())
+    x = torch.randn(3, 2, 9)
+    twin = with_mean_kernels(nn.Sequential(part, part), x)
+    assert not [module for module in twin.modules() if isinstance(module, AdaptiveConv1d)]
+    mean = adaptivity(layer, torch.cat([x, part(x)])).mean
+    (found,) = {id(one): one for one in twin.modules() if hasattr(one, "arguments")}.values()
+    assert_matches(found.weight, mean.expand_as(found.weight))
+
+
 def test_costs_are_those_of_the_formula():
     cost = count_cost(AdaptiveConv2d(3, 16, 3, padding="same", bias=False), (3, 8, 8))
     assert cost.macs == 64 * 3 * 16 * 9 * (9 + 1)
@@ -65,6 +84,17 @@ def test_costs_are_those_of_the_formula():
     assert shared.macs == 64 * 16 * 9 * (27 + 1)
     depthwise = count_cost(AdaptiveConv2d(4, 4, 3, padding="same", bias=False, sharing="depthwise"), (4, 8, 8))
     assert depthwise.macs == 64 * 4 * 9 * 10
+
+
+def test_costs_without_squash_and_of_learned_sizes():
+    linear = AdaptiveConv2d(4, 4, 1, bias=False, sharing="depthwise", squash=nn.Identity())
+    assert count_cost(linear, (4, 8, 8)).activations == 0
+    assert count_cost(FlexConv2d(2, 3, 33, padding="same", init_size=(5, 7)), (2, 8, 8)).macs == 64 * 3 * 2 * 35
+    separable = SeparableFlexConv2d(2, 3, 33, padding="same", init_size=5)
+    assert count_cost(separable, (2, 8, 8)).macs == 64 * 2 * 25 + 64 * 3 * 2
+    mixed = AdaptiveFlexConv2d(2, 3, 33, padding="same", init_size=5, rank=4)
+    assert count_cost(mixed, (2, 8, 8)).macs == 64 * 4 * 2 * 25 + 64 * 3 * 4 * (2 * 1 + 1)
+    assert count_cost(mixed, (2, 8, 8)).activations == 64 * 3 * 4
 
 
 def test_costs_of_a_network():

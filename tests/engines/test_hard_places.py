@@ -102,10 +102,25 @@ def test_a_frozen_layer_compiles_in_one_graph(engine):
     x = torch.randn(2, 2, 12, 12)
     compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
     assert_matches(compiled(x), layer(x))
-    tensors = [x.requires_grad_(), *layer.generator.parameters()]
-    found, expected = (torch.autograd.grad(call(x).square().sum(), tensors) for call in (compiled, layer))
-    for one, other in zip(found, expected, strict=True):
-        assert_matches(one, other)
+    weights = list(layer.generator.parameters())
+    for tensors in ([x], weights, [x, *weights]):
+        x.requires_grad_(tensors[0] is x)
+        layer.generator.requires_grad_(tensors != [x])
+        found, expected = (torch.autograd.grad(call(x).square().sum(), tensors) for call in (compiled, layer))
+        for one, other in zip(found, expected, strict=True):
+            assert_matches(one, other)
+
+
+@EACH
+@pytest.mark.parametrize("needs", [[True, True], [True, False], [False, True]])
+def test_opcheck_of_the_compiled_gradients(engine, needs):
+    x, gradient, weight = torch.randn(2, 4, 9), torch.randn(2, 6, 9), torch.randn(6, 4, 3)
+    factored = [torch.randn(6, 4, 2), torch.randn(2, 3)]
+    for held in ([weight], factored):
+        options = (held, [1], [1, 1], [1], 1, ",".join([engine] * 3), needs)
+        torch.library.opcheck(torch.ops.flexkern.convolve_gradients, (gradient, x, *options))
+        counts = len(torch.ops.flexkern.convolve_gradients(gradient, x, *options))
+        assert counts == needs[0] + len(held) * needs[1]
 
 
 @pytest.mark.parametrize("engine", ENGINES[1:])

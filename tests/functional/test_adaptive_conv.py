@@ -549,4 +549,5 @@ class TestOperator:
         torch.library.opcheck(torch.ops.flexkern.adaptive_conv, (*tensors, *options))
         gradient = torch.randn_like(problem.output())
         given = tuple(None if one is None else one.detach() for one in tensors)
-        torch.library.opcheck(torch.ops.flexkern.adaptive_conv_gradients, (gradient, *given, *options))
+        for needs in ([True, True], [True, False], [False, True]):
+            torch.library.opcheck(torch.ops.flexkern.adaptive_conv_gradients, (gradient, *given, *options, needs))

@@ -121,14 +121,25 @@ def test_gradcheck():
     assert torch.autograd.gradcheck(run, (x, *values), fast_mode=True)
 
 
-@pytest.mark.parametrize("squash", ["tanh", "hardtanh"])
-def test_the_start_keeps_the_variance(squash):
+@pytest.mark.parametrize(
+    ("squash", "rank", "variance"),
+    [("tanh", 8, 1), ("hardtanh", 8, 1), ("tanh", 3, 1), ("tanh", 1, 0.4), ("tanh", 2, 0.7), ("softmax", 4, 1 / 4)],
+)
+def test_the_start_keeps_the_variance_as_far_as_the_squash_lets_it(squash, rank, variance):
     outputs = []
     for seed in range(12):
         torch.manual_seed(seed)
-        layer = AdaptiveFlexConv1d(8, 32, 33, padding="same", rank=8, squash=squash, init_size=9)
-        outputs.append(layer(torch.randn(4, 8, 256)).std())
-    assert torch.stack(outputs).mean().item() == pytest.approx(1, rel=0.1)
+        layer = AdaptiveFlexConv1d(8, 32, 33, padding="same", rank=rank, squash=squash, init_size=9)
+        outputs.append(layer(torch.randn(4, 8, 256)).var())
+    assert torch.stack(outputs).mean().item() == pytest.approx(variance, rel=0.2)
+
+
+def test_errors_name_the_layer_and_the_argument():
+    layer = AdaptiveFlexConv2d(2, 3, 3, padding=1, padding_mode="reflect", generator_size=9)
+    with pytest.raises(ValueError, match="AdaptiveFlexConv2d expects 2 input channels, got 3"):
+        layer(torch.randn(1, 3, 8, 8))
+    with pytest.raises(ValueError, match="reflect padding of 4 for `generator_size` needs a longer signal than 4"):
+        layer(torch.randn(1, 2, 4, 4))
 
 
 def test_copies_state_and_frozen_sizes():

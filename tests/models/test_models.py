@@ -278,3 +278,17 @@ def test_export_with_any_batch():
     exported = torch.export.export(model, (torch.randn(2, 1, 8, 8),), dynamic_shapes={"x": {0: batch}})
     x = torch.randn(5, 1, 8, 8)
     torch.testing.assert_close(exported.module()(x), model(x))
+
+
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("name", "shape"), [("adaptive_lenet_1k", (1, 28, 28)), ("flexnet", (1, 12, 12))])
+def test_whole_networks_compile_in_one_graph(name, shape, backend):
+    torch.compiler.reset()
+    options = {**TINY["flexnet"], **SMALL} if name == "flexnet" else {}
+    model = freeze_sizes(create_model(name, **options)).eval()
+    x = torch.randn(2, *shape)
+    compiled = torch.compile(model, fullgraph=True, backend=backend)
+    parameters = [one for one in model.parameters() if one.requires_grad]
+    found, expected = (torch.autograd.grad(call(x).square().sum(), parameters) for call in (compiled, model))
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)

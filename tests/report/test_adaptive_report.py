@@ -44,8 +44,12 @@ def test_a_row_per_image_and_kernels_at_far_pixels():
 
 def test_the_command_measures_and_draws(tmp_path, capsys):
     path, figure = saved(tmp_path / "w.safetensors", "adaptive_lenet_1k"), tmp_path / "kernels.png"
-    assert main(["inspect", path, "--figure", str(figure)]) == 0
+    assert main(["inspect", path, "--figure", str(figure), "--out", str(tmp_path / "found.json")]) == 0
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    written = json.loads((tmp_path / "found.json").read_text())
+    assert written["share"] == found["share"]
+    assert written["machine"]
+    assert str(tmp_path) not in written["weights"]
     assert 0 < found["share"]["stem.0"] < 1
     assert 0 <= found["accuracy_of_mean"] <= 1
     assert figure.stat().st_size > 1000

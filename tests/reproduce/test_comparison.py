@@ -5,15 +5,29 @@ import json
 import pytest
 
 from flexkern.cli.main import main
-from flexkern.reproduce import ADAPTIVE_MNIST, THIN_RESNETS, comparison, mixed_scales, motion_nets, reproduce_comparison
+from flexkern.reproduce import (
+    ADAPTIVE_MNIST,
+    RESNET18,
+    THIN_RESNETS,
+    adaptive_settings,
+    comparison,
+    mixed_scales,
+    motion_nets,
+    reproduce_comparison,
+)
 from flexkern.reproduce.comparison import epochs_to_reach
 from flexkern.training import load_recipe, override
 from flexkern.training.record import command_without_places
+from flexkern.training.weights import build_model
 
 TRY = {"data.name": "digits", "epochs": 1, "threads": 1}
 
 
-CONTESTANTS = {**ADAPTIVE_MNIST.contestants, **THIN_RESNETS.contestants}
+CONTESTANTS = {
+    f"{comparison.name} {name}": contestant
+    for comparison in (ADAPTIVE_MNIST, THIN_RESNETS, RESNET18)
+    for name, contestant in comparison.contestants.items()
+}
 
 
 @pytest.mark.parametrize("name", CONTESTANTS)
@@ -21,12 +35,14 @@ def test_every_contestant_is_a_recipe_that_can_be_built(name):
     contestant = CONTESTANTS[name]
     recipe = override(load_recipe(contestant.recipe), contestant.changes)
     assert contestant.about
-    assert recipe.model.name
+    assert build_model(recipe.model.name, dict(recipe.model.options), 1, 10)
 
 
 def test_every_contestant_can_be_asked_for():
     """``--only`` takes names between commas."""
-    assert not [name for name in (*CONTESTANTS, *motion_nets.NETS, *mixed_scales.NETS) if "," in name]
+    assert not [
+        name for name in (*CONTESTANTS, *motion_nets.NETS, *mixed_scales.NETS, *adaptive_settings.NETS) if "," in name
+    ]
 
 
 def test_first_epoch_at_or_above_each_threshold(tmp_path):
@@ -54,6 +70,8 @@ def test_commands_are_kept_without_folders(monkeypatch):
     words = ["/bin/flexkern", "reproduce", "motion", "--data-dir", "/home/me/data", "--out=/tmp/x.json", "--seeds", "1"]
     monkeypatch.setattr("sys.argv", words)
     assert command_without_places() == "flexkern reproduce motion --data-dir PATH --out PATH --seeds 1"
+    monkeypatch.setattr("sys.argv", ["/bin/flexkern", "inspect", "w", "--data_dir", "/d", "--figure=/tmp/x.png"])
+    assert command_without_places() == "flexkern inspect w --data_dir PATH --figure PATH"
 
 
 def test_a_shorter_try_is_not_taken_for_the_run(tmp_path):

@@ -84,11 +84,14 @@ def test_the_hybrid_multiplies():
 def test_the_command(folder, monkeypatch, capsys):
     monkeypatch.setattr(motion, "COUNTS", {"train": 512, "validation": 64, "test": 64})
     out = folder / "found.json"
-    words = ["--only", "adaptive hybrid 32,plain 14-14", "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
+    names = "adaptive hybrid 32,plain 14-14,squares 32"
+    words = ["--only", names, "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
     assert main(["reproduce", "motion", "--data-dir", str(folder), *words]) == 0
     assert "points over plain 14-14" in capsys.readouterr().out
     found = json.loads(out.read_text())
     assert [run["seed"] for run in found["nets"]["adaptive hybrid 32"]["runs"]] == [0, 1]
+    assert found["comparisons"]["adaptive hybrid 32 against squares 32"]["rival"] == "squares 32"
+    assert {one["rival"] for name, one in found["comparisons"].items() if "equal" in name} == {"plain 14-14"}
     assert all(found["nets"]["plain 14-14"][key] > 0 for key in ("latency", "latency_torch"))
     assert main(["reproduce", "motion", "--out", str(folder / "x.json")]) == 2
     assert main(["reproduce", "motion", "--data-dir", str(folder / "none"), "--out", str(folder / "x.json")]) == 2

@@ -17,7 +17,8 @@ def test_every_recipe_of_the_package_loads_and_survives_a_round_trip(name: str) 
 
 
 def test_the_promised_recipes_are_there() -> None:
-    assert {"digits", "mnist-flexnet", "mnist1d-flextcn"} <= set(list_recipes())
+    adaptive = {"mnist-adaptive", "mnist-adaptive-1k", "cifar10-adaptive-resnet18", "cifar10-thin-resnet"}
+    assert {"digits", "mnist-flexnet", "mnist1d-flextcn", *adaptive} <= set(list_recipes())
 
 
 def test_a_recipe_is_frozen() -> None:

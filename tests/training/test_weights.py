@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from flexkern.data import Task, permute_pixels, standardise
+from flexkern.data import Task, load_task, normalise, permute_pixels, standardise
 from flexkern.training.evaluation import _check_fit, with_extras
 from flexkern.training.weights import WeightsInfo, find_weights, load_weights, save_weights
 
@@ -103,3 +103,14 @@ def test_a_stored_permutation_wins_over_the_task_own() -> None:
 def test_weights_for_other_data_are_refused() -> None:
     with pytest.raises(ValueError, match="take 3 channels, 2 axes and 2 classes"):
         _check_fit(images(), replace(INFO, in_channels=3))
+
+
+@pytest.mark.parametrize(("name", "most"), [("mnist-adaptive", 6_531), ("mnist-adaptive-1k", 934)])
+def test_shipped_weights_are_small_and_tell_digits(name: str, most: int) -> None:
+    """66 times fewer parameters than Caffe's LeNet, and than LeNet-5; the digits at hand are of MNIST."""
+    model, info = load_weights(find_weights(name))
+    assert sum(parameter.numel() for parameter in model.parameters()) <= most
+    task = load_task("digits")
+    x = normalise(task.x_test, torch.tensor(info.mean), torch.tensor(info.std), None)
+    with torch.no_grad():
+        assert (model(x).argmax(1) == task.y_test).float().mean() > 0.98

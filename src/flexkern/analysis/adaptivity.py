@@ -68,14 +68,16 @@ def with_mean_kernels(model: nn.Module, input: Tensor) -> nn.Module:
     """
     twin: Any = copy.deepcopy(model).eval()
     found = inputs_of(twin, input)
+    layers: dict[str, Any] = {name: twin.get_submodule(name) for name in found}
     if not found:
         raise ValueError("the model has no adaptive convolution.")
-    for name, given in found.items():
-        if not name:
-            return MeanConv(twin, adaptivity(twin, given).mean)
-        layer: Any = twin.get_submodule(name)
-        parent, _, last = name.rpartition(".")
-        setattr(twin.get_submodule(parent), last, MeanConv(layer, adaptivity(layer, given).mean))
+    means = {id(layer): MeanConv(layer, adaptivity(layer, found[name]).mean) for name, layer in layers.items()}
+    if "" in layers:
+        return means[id(twin)]
+    for parent in list(twin.modules()):
+        for name, child in list(parent._modules.items()):  # a layer may stand in several places
+            if id(child) in means:
+                setattr(parent, name, means[id(child)])
     return twin
 
 
@@ -100,11 +102,11 @@ class MeanConv(nn.Module):
 
 @torch.no_grad()
 def inputs_of(model: nn.Module, input: Tensor) -> dict[str, Tensor]:
-    """What the adaptive convolutions of a model are given: name of the layer -> (B, in, *S)."""
-    found: dict[str, Tensor] = {}
+    """What the adaptive convolutions of a model are given: name of the layer -> (B, in, *S), of all its calls."""
+    found: dict[str, list[Tensor]] = {}
 
     def watch(name: str, module: nn.Module) -> Any:
-        return module.register_forward_pre_hook(lambda _, given: found.update({name: given[0]}))
+        return module.register_forward_pre_hook(lambda _, given: found.setdefault(name, []).append(given[0]))
 
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, AdaptiveConv)]
     hooks = [watch(name, module) for name, module in layers]
@@ -113,4 +115,4 @@ def inputs_of(model: nn.Module, input: Tensor) -> dict[str, Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
-    return found
+    return {name: torch.cat(given) if len(given) > 1 else given[0] for name, given in found.items()}

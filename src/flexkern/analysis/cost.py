@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ..layers.adaptive import AdaptiveConv
+from ..layers.adaptive_flex import AdaptiveFlexConv
+from ..layers.base import ContinuousConv
+from ..layers.separable import Pointwise
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softmax, nn.Hardtanh)
@@ -26,9 +29,9 @@ class Cost:
 def count_cost(model: nn.Module, shape: Sequence[int]) -> Cost:
     """Counts convolutions, linear maps, adaptive convolutions and activation modules of one forward pass.
 
-    An adaptive convolution costs the generator's products, one activation per kernel value, and the products with
-    the input. Norms, pooling and additions are left out, and so are convolutions of learned size. ``shape`` is that
-    of one sample, (channels, *signal).
+    An adaptive convolution costs the generator's products, one activation per kernel value (none without squash), and
+    the products with the input; a convolution of learned size those of an ordinary one of its size now. Norms, pooling
+    and additions are left out. ``shape`` is that of one sample, (channels, *signal).
 
     Example:
         >>> count_cost(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU()), (1, 8, 8))
@@ -41,7 +44,7 @@ def count_cost(model: nn.Module, shape: Sequence[int]) -> Cost:
         totals[0] += macs
         totals[1] += activations
 
-    counted = (AdaptiveConv, *CONVOLUTIONS, nn.Linear, *ACTIVATIONS)
+    counted = (AdaptiveConv, AdaptiveFlexConv, ContinuousConv, Pointwise, *CONVOLUTIONS, nn.Linear, *ACTIVATIONS)
     hooks = [module.register_forward_hook(count) for module in model.modules() if isinstance(module, counted)]
     reference = next(model.parameters())
     was_training = model.training
@@ -59,9 +62,16 @@ def _cost_of(module: nn.Module, output: Tensor) -> tuple[int, int]:
     if isinstance(module, AdaptiveConv):
         form = module.form
         values = form.banks * form.rows * math.prod(output.shape[2:])
-        return values * (form.seen * math.prod(form.generator) + 1), values
-    if isinstance(module, CONVOLUTIONS):
-        return output.numel() * module.in_channels // module.groups * math.prod(module.kernel_size), 0
+        squashed = 0 if isinstance(form.squash, nn.Identity) else values
+        return values * (form.seen * math.prod(form.generator) + 1), squashed
+    if isinstance(module, AdaptiveFlexConv):  # its FlexConv is counted by itself
+        values = output.numel() * module.rank
+        return values * (module.mixing_weight[0].numel() + 1), values
+    if isinstance(module, (ContinuousConv, *CONVOLUTIONS)):
+        size = module.size if isinstance(module, ContinuousConv) else module.kernel_size
+        return output.numel() * module.in_channels // module.groups * math.prod(size), 0
+    if isinstance(module, Pointwise):
+        return output.numel() * module.weight.shape[1], 0
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features, 0
     return 0, output.numel()

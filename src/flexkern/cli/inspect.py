@@ -12,7 +12,7 @@ ABOUT = "how much the kernels of a trained adaptive model depend on the input; t
 EXAMPLES = """\
 examples:
   flexkern inspect runs/mnist-adaptive
-  flexkern inspect mnist-adaptive --data-dir ~/data/mnist --figure kernels.png
+  flexkern inspect mnist-adaptive --data-dir ~/data/mnist --figure kernels.png --out kernels.json
 """
 
 
@@ -25,11 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data-dir", "--data_dir", metavar="D", help="folder with local copies of the data")
     parser.add_argument("--figure", metavar="FILE", help="draw the kernels of two images here")
+    parser.add_argument("--out", metavar="FILE", help="write the numbers, and how they were obtained, here")
 
 
 def run(options: argparse.Namespace) -> int:
     """Measures, draws, prints."""
     from ..report.adaptive import inspect_adaptive
+    from ..reproduce.trial import write_result
 
     found = inspect_adaptive(options.run_or_weights, options.data_dir, figure=options.figure)
     print(table(["layer", "varies"], [[name, f"{100 * share:.1f} %"] for name, share in found["share"].items()]))
@@ -37,7 +39,9 @@ def run(options: argparse.Namespace) -> int:
         f"\naccuracy {100 * found['accuracy']:.2f} %; with the mean kernels instead"
         f" {100 * found['accuracy_of_mean']:.2f} % ({found['n']:,} training images)"
     )
-    if options.figure:
-        print(f"written to {Path(options.figure)}")
+    if options.out:
+        write_result(options.out, {**found, "weights": Path(options.run_or_weights).name})
+    for path in filter(None, (options.figure, options.out)):
+        print(f"written to {Path(path)}")
     print(json.dumps(found))
     return 0

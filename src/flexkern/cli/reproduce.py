@@ -16,7 +16,10 @@ examples:
   flexkern reproduce thin-resnets --data-dir ~/data/cifar10                    everything: hours
   flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; half an hour or so
   flexkern reproduce mixed-scales --data-dir ~/data/mnist                      some twenty minutes
-adaptive-mnist and thin-resnets continue when they are run again: runs that the file of results holds are not repeated.
+  flexkern reproduce adaptive-settings --data-dir ~/data/mnist                 some twenty minutes
+  flexkern reproduce resnet18 --data-dir ~/data/cifar10                        ResNet-18: hours on a GPU
+adaptive-mnist, thin-resnets and resnet18 continue when they are run again: runs that the file of results holds are not
+repeated.
 """
 
 
@@ -52,9 +55,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _comparison(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
-    from ..reproduce import ADAPTIVE_MNIST, THIN_RESNETS, reproduce_comparison
+    from ..reproduce import ADAPTIVE_MNIST, RESNET18, THIN_RESNETS, reproduce_comparison
 
-    comparison = {one.name: one for one in (ADAPTIVE_MNIST, THIN_RESNETS)}[options.name]
+    comparison = {one.name: one for one in (ADAPTIVE_MNIST, THIN_RESNETS, RESNET18)}[options.name]
     given = {"data.dir": options.data_dir, "epochs": options.epochs, "threads": options.threads}
     changes = {key: value for key, value in given.items() if value is not None}
     result = reproduce_comparison(comparison, out, changes=changes, **stated)
@@ -73,6 +76,12 @@ def _mixed_scales(options: argparse.Namespace, out: Path, stated: dict[str, Any]
     from ..reproduce import reproduce_mixed_scales
 
     _trial(reproduce_mixed_scales, options, out, stated)
+
+
+def _adaptive_settings(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    from ..reproduce import reproduce_adaptive_settings
+
+    _trial(reproduce_adaptive_settings, options, out, stated)
 
 
 def _trial(reproduce: Any, options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
@@ -95,7 +104,14 @@ def _microseconds(net: dict) -> str:
     return f"{1e6 * found:.0f} us, {where}"
 
 
-_RUNS = {"adaptive-mnist": _comparison, "thin-resnets": _comparison, "motion": _motion, "mixed-scales": _mixed_scales}
+_RUNS = {
+    "adaptive-mnist": _comparison,
+    "thin-resnets": _comparison,
+    "resnet18": _comparison,
+    "motion": _motion,
+    "mixed-scales": _mixed_scales,
+    "adaptive-settings": _adaptive_settings,
+}
 
 
 def _rows(result: dict) -> list[list[str]]:

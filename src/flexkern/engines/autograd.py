@@ -21,7 +21,8 @@ def forward_pass(
     prepared: Spectrum | None = None,
 ) -> Tensor:
     """The convolution as the plan's forward pass says; plain tensor operations, differentiable as such."""
-    check_finite(weight)
+    if prepared is None:
+        check_finite(weight)
     step = plan.forward
     if _by_torch(plan, step):
         return direct.forward(input, weight, plan.problem, step, bias)

@@ -40,7 +40,8 @@ def convolve(
     "overlap_save".
 
     Raises:
-        ValueError: see :func:`plan_conv`.
+        ValueError: see :func:`plan_conv`; for shapes or dtypes that do not belong together, whole numbers, and (on a
+            CPU, outside compiled code) weights that are not finite.
 
     Example:
         >>> import torch

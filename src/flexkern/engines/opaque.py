@@ -54,11 +54,12 @@ def gradients_operator(
     dilation: list[int],
     groups: int,
     engines: str,
+    needs: list[bool],
 ) -> list[Tensor]:
-    """Gradients of the input and of the weight's tensors."""
-    plan = _plan(input, held, (stride, padding, dilation), groups, engines)
+    """Gradients of the input and of the weight's tensors: those of the two that are needed."""
+    plan, (needs_input, needs_weight) = _plan(input, held, (stride, padding, dilation), groups, engines), needs
     with torch.no_grad(), autocast_off(input):
-        of_input, of_held = backward_passes(input, from_factors(held), gradient, plan, (True, True))
+        of_input, of_held = backward_passes(input, from_factors(held), gradient, plan, (needs_input, needs_weight))
     return [one.contiguous() for one in (of_input, *of_held) if one is not None]
 
 
@@ -72,8 +73,10 @@ def _output_like(input, held, bias, stride, padding, dilation, groups, engines):
 
 
 @gradients_operator.register_fake
-def _gradients_like(gradient, input, held, *_):  # type: ignore[no-untyped-def]
-    return [torch.empty_like(one, memory_format=torch.contiguous_format) for one in (input, *held)]
+def _gradients_like(gradient, input, held, *options):  # type: ignore[no-untyped-def]
+    needs_input, needs_weight = options[-1]
+    wanted = [*(input,) * needs_input, *(held if needs_weight else ())]
+    return [torch.empty_like(one, memory_format=torch.contiguous_format) for one in wanted]
 
 
 def _save(ctx, inputs, output):  # type: ignore[no-untyped-def]
@@ -83,9 +86,12 @@ def _save(ctx, inputs, output):  # type: ignore[no-untyped-def]
 
 def _gradients(ctx, gradient):  # type: ignore[no-untyped-def]
     input, *held = ctx.saved_tensors
-    of_bias = gradient.sum((0, *range(2, gradient.dim()))) if ctx.needs_input_grad[2] else None
-    of_input, *of_held = torch.ops.flexkern.convolve_gradients(gradient, input, held, *ctx.options)
-    return of_input, of_held, of_bias, *(None for _ in ctx.options)
+    needs_input, needs_weight, needs_bias, *_ = ctx.needs_input_grad
+    of_bias = gradient.sum((0, *range(2, gradient.dim()))) if needs_bias else None
+    needs = [needs_input, any(needs_weight)]
+    found = torch.ops.flexkern.convolve_gradients(gradient, input, held, *ctx.options, needs) if any(needs) else []
+    of_input = found[0] if needs_input else None
+    return of_input, found[-len(held) :] if needs[1] else [None] * len(held), of_bias, *(None for _ in ctx.options)
 
 
 convolve_operator.register_autograd(_gradients, setup_context=_save)

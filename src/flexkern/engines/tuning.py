@@ -100,8 +100,8 @@ def least_seconds(call: Callable[[], object], budget: float, *, grad: bool = Fal
 
 
 def _warm_allocator() -> None:
-    """Gives back a block as large as an allocator keeps (glibc: 32 MB), after which it keeps smaller ones, as anywhere
-    in a training run; a fresh process would have the outputs of every call cleared by the system."""
+    """Make the allocator keep what is freed, as it does in a training run."""
+    # Once a block of nearly 32 MB was freed, glibc keeps all smaller ones; else the system clears outputs every call.
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..tracing import compiling, transforming
 
@@ -69,6 +69,6 @@ def check_finite(weight: Weight) -> None:
     if compiling() or transforming():
         return
     for part in factors(weight):
-        looked_at = part.device.type == "cpu" and not math.isfinite(part.detach().sum().item())
-        if looked_at and not part.isfinite().all():
+        looked_at = part.device.type == "cpu" and type(part) in (Tensor, nn.Parameter)  # others may hold no values
+        if looked_at and not math.isfinite(part.detach().sum().item()) and not part.isfinite().all():
             raise ValueError(f"`weight` must be finite, got {int((~part.isfinite()).sum())} infinite or NaN values.")

@@ -55,8 +55,7 @@ class AdaptiveConv(nn.Module):
             positions) without parameters and state of its own.
         normalize: divide every kernel by the sum of its absolute values and multiply it with a learned scale. The
             start then keeps the variance of inputs that are constant over a window, not of white noise.
-        remat: compute kernels again in backward instead of storing them, which takes ``O`` times less memory
-            (from 65,536 kernel values on; fewer are stored).
+        remat: compute kernels again in backward instead of storing them, which takes ``O`` times less memory.
 
     Shape: (batch, in_channels, *signal) or (in_channels, *signal), as ``torch.nn.ConvNd``.
 

@@ -14,7 +14,7 @@ from ..generators import Generator
 from ..nearest import did_you_mean
 from ..precision import autocast_off
 from ..windows import Bounds, GaussianWindow
-from .arguments import per_axis
+from .arguments import check_extension, check_input, per_axis
 from .flexconv import FlexConv, FlexConv1d, FlexConv2d
 
 _RANK_SQUASHES = ("tanh", "hardtanh", "softmax")
@@ -30,7 +30,8 @@ class AdaptiveFlexConv(nn.Module):
     :class:`~flexkern.layers.flexconv.FlexConv`: readout times windowed features of one generator, of any size at a
     fixed number of parameters, by any engine. With Q = 0 it is a FlexConv of rank ``rank``. The layer is ours; it
     joins FlexConv (Romero et al. 2022) and Adaptive Convolutional Kernels (Zamora Esquivel et al. 2019), and
-    factors the kernel as dynamic filter atoms do (Wang et al. 2021).
+    factors the kernel as dynamic filter atoms do (Wang et al. 2021). The mixing of all positions is held, ``rank``
+    times the output; kernels never are.
 
     Args:
         in_channels, out_channels, stride, padding, dilation, bias, padding_mode, device, dtype, generator, window,
@@ -120,7 +121,10 @@ class AdaptiveFlexConv(nn.Module):
 
     @torch.no_grad()
     def _reset_mixing(self) -> None:
-        """The variance of the kernels' outputs is kept; a tenth of it varies with the input."""
+        """The variance is kept, and a tenth of it varies with the input.
+
+        A softmax takes a mean, which has ``1 / rank`` of it; tanh cannot reach more than 0.4 at rank 1, 0.7 at rank 2.
+        """
         self.mixing_weight.normal_(std=adaptive_std(self.rank, self.mixing_weight[0].numel()))
         bound = linear_bound(self.rank)
         self.mixing_bias.uniform_(-bound, bound)
@@ -157,6 +161,7 @@ class AdaptiveFlexConv(nn.Module):
         return self.basis.plan(shape, channels_last=channels_last)
 
     def forward(self, input: Tensor) -> Tensor:
+        check_input(input, self.basis.arguments, type(self).__name__)
         responses = self.basis(input)
         batched = input.dim() == self.dims + 2
         mixing = self.mixing(input if batched else input.unsqueeze(0), responses.dtype)
@@ -168,6 +173,7 @@ class AdaptiveFlexConv(nn.Module):
     def mixing(self, input: Tensor, dtype: torch.dtype | None = None) -> Tensor:  # (B, in, *S) -> (B, out, rank, *S')
         """How much of each kernel is taken at every position."""
         a, dtype = self.basis.arguments, dtype or input.dtype
+        check_extension(input.shape[2:], self._mixing_padding(), a.padding_mode, " for `generator_size`")
         with autocast_off(input):
             signal = pad(input.to(dtype), self._mixing_padding(), a.padding_mode)
             weight, bias = self.mixing_weight.to(dtype), self.mixing_bias.to(dtype)

@@ -155,10 +155,10 @@ def check_input(input: Tensor, arguments: ConvArguments, name: str) -> None:
     check_extension(input.shape[-dims:], arguments.padding, arguments.padding_mode)
 
 
-def check_extension(signal: Sequence[int], padding: Sequence[tuple[int, int]], mode: str) -> None:
-    """Raise a ValueError if the signal is too short to be mirrored or repeated that far."""
+def check_extension(signal: Sequence[int], padding: Sequence[tuple[int, int]], mode: str, reason: str = "") -> None:
+    """Raise a ValueError if the signal is too short to be mirrored or repeated that far, ``reason`` saying for what."""
     if mode not in ("reflect", "circular"):
         return
     for n, sides in zip(signal, padding, strict=True):
         if max(sides) > (n - 1 if mode == "reflect" else n):
-            raise ValueError(f"{mode} padding of {max(sides)} needs a longer signal than {n}.")
+            raise ValueError(f"{mode} padding of {max(sides)}{reason} needs a longer signal than {n}.")

@@ -128,6 +128,7 @@ def finish(comparison: Comparison, out: Path) -> Result:
     for name, entry in result["contestants"].items():
         values = [run["accuracy"] for run in entry["runs"]]
         spread = statistics.stdev(values) if len(values) > 1 else None
+        entry["about"] = comparison.contestants[name].about  # as it is called now
         entry.update(accuracy_mean=statistics.mean(values), accuracy_sd=spread, **costs[name])
     result.update(command=command_without_places(), commit=commit(), machine=machine(), versions=versions())
     write_json(out, result)

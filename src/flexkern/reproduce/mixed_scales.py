@@ -1,7 +1,7 @@
 """Digits at mixed scales: is a kernel better that follows the input *and* learns its size?
 
 Every digit is shrunk to between a third and the whole of the image and put anywhere in it. Networks of two layers and
-about equal parameters (5,970 to 6,762) differ in their convolution alone.
+about equal parameters (5,970 to 6,762) differ in their convolution and, for that, in width.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..bench.exported import require_export
 from .motion_nets import CLASSES, FRAMES, NETS, REACH
-from .trial import Result, Samples, chosen, compare, run_trials, summarise, write_result
+from .trial import Result, Samples, chosen, compare, gain_over, run_trials, summarise, write_result
 
 SIDE, NOISE = 16, 0.5
 COUNTS = {"train": 40_000, "validation": 5_000, "test": 10_000}
@@ -87,6 +87,10 @@ def reproduce_motion(
     trained, runs = run_trials(nets, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say)
     found = summarise(trained, runs, (FRAMES, SIDE, SIDE))
     ours = [name for name in found if name.startswith("adaptive")]
-    comparisons = compare(found, ours, [name for name in found if name not in ours])
+    comparisons = compare(found, ours, [name for name in found if name.startswith("plain")])
+    for control in [name for name in found if name.startswith("squares")]:
+        if (name := control.replace("squares", "adaptive hybrid")) in found:
+            rival = {"rival": control, **gain_over(found[name], found[control])}
+            comparisons[f"{name} against {control}"] = rival
     result = {"name": "motion", "epochs": epochs, "counts": COUNTS, "nets": found, "comparisons": comparisons}
     return write_result(out, result)

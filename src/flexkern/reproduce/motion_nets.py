@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..layers import AdaptiveConv2d
 
@@ -15,18 +15,40 @@ REACH = 2
 CLASSES = (2 * REACH + 1) ** 2
 
 
+class Square(nn.Module):
+    """Every value times itself."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.square()
+
+
+def one_layer(width: int, nonlinear: nn.Module) -> nn.Sequential:
+    """One 5x5 convolution of both frames, norm, ``nonlinear``, average, norm, linear map."""
+    return nn.Sequential(
+        nn.Conv2d(FRAMES, width, 5, padding=2, bias=False),
+        nn.BatchNorm2d(width),
+        nonlinear,
+        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(width), nn.Linear(width, CLASSES)),
+    )
+
+
 def hybrid(width: int) -> nn.Sequential:
-    """One 5x5 convolution of both frames, one depthwise adaptive kernel of one pixel, average, norm, linear map.
+    """:func:`one_layer` with one depthwise adaptive kernel of one pixel.
 
     Without squash that kernel is ``K(p) = b + q x(p)``: every channel is multiplied by an affine function of itself,
     so a sum of the two frames gives their product.
     """
-    return nn.Sequential(
-        nn.Conv2d(FRAMES, width, 5, padding=2, bias=False),
-        nn.BatchNorm2d(width),
-        AdaptiveConv2d(width, width, 1, bias=False, sharing="depthwise", squash=nn.Identity()),
-        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(width), nn.Linear(width, CLASSES)),
-    )
+    return one_layer(width, AdaptiveConv2d(width, width, 1, bias=False, sharing="depthwise", squash=nn.Identity()))
+
+
+def squares(width: int) -> nn.Sequential:
+    """:func:`one_layer` with squares: the functions of :func:`hybrid` (between two norms), without its parameters."""
+    return one_layer(width, Square())
+
+
+def rectified(width: int) -> nn.Sequential:
+    """:func:`one_layer` with ReLU: what the norm after the average is worth."""
+    return one_layer(width, nn.ReLU())
 
 
 def adaptive(outputs: int) -> nn.Sequential:
@@ -61,6 +83,9 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "adaptive hybrid 32": functools.partial(hybrid, 32),
     "adaptive hybrid 64": functools.partial(hybrid, 64),
     "adaptive alone 6": functools.partial(adaptive, 6),
+    "squares 32": functools.partial(squares, 32),
+    "squares 64": functools.partial(squares, 64),
+    "plain 64 5x5 normed": functools.partial(rectified, 64),
     "plain 33 5x5": functools.partial(plain, (33,), kernels=(5,)),
     "plain 64 5x5": functools.partial(plain, (64,), kernels=(5,)),
     "plain 14-14": functools.partial(plain, (14, 14), kernels=(3, 3)),

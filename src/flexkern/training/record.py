@@ -122,7 +122,7 @@ def command() -> str:
 
 def command_without_places() -> str:
     """The command line without the folders and files of one machine."""
-    return re.sub(r"--(data-dir|out)[= ]\S+", r"--\1 PATH", command())
+    return re.sub(r"--(data[-_]dir|out|figure)[= ]\S+", r"--\1 PATH", command())
 
 
 def commit() -> str | None:

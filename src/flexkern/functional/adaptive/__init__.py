@@ -1,5 +1,4 @@
-"""Kernels that the input decides: the form, the plain definition, blocks that never hold
-all kernels, and small inputs at once."""
+"""Kernels that the input decides: the form, the plain definition, and blocks that never hold all kernels."""
 
 from .conv import adaptive_conv as adaptive_conv
 from .form import SHARINGS as SHARINGS

@@ -37,8 +37,8 @@ def adaptive_conv(
         bias: beta, (banks * rows,), or None.
         gain: factors of the squashed values, (banks, outputs, applied, taps).
         scale: factors of whole kernels, (banks, outputs, applied).
-        remat: save the input only and compute kernels again in backward; else autograd keeps them all. Compilers
-            decide by themselves.
+        remat: save the input only and compute kernels again in backward; else autograd keeps them all. Compiled code
+            always computes those of a named squash again.
 
     Example:
         >>> form = AdaptiveForm(1, 2, (3,), (3,), (1,), (1,), 1, "pair", "tanh")

@@ -55,11 +55,12 @@ def gradients_operator(
     channels: list[int],
     sharing: str,
     squash: str,
+    needs: list[bool],
 ) -> list[Tensor]:
-    """Gradients of input, matrices and, where present, gain and scale."""
-    form = _form(sizes, channels, sharing, squash)
+    """Gradients of the input, and of matrices and (where present) gain and scale: those of the two that are needed."""
+    form, (of_input, of_parameters) = _form(sizes, channels, sharing, squash), needs
     with torch.no_grad(), autocast_off(padded):
-        found = backward_blocks(padded, matrices, form, gradient, (True, True), gain=gain, scale=scale)
+        found = backward_blocks(padded, matrices, form, gradient, (of_input, of_parameters), gain=gain, scale=scale)
     return [one for one in found if one is not None]
 
 
@@ -71,7 +72,8 @@ def _output_like(padded, matrices, gain, scale, sizes, channels, sharing, squash
 
 @gradients_operator.register_fake
 def _gradients_like(gradient, *tensors_and_options):  # type: ignore[no-untyped-def]
-    return [torch.empty_like(one) for one in tensors_and_options[:4] if one is not None]
+    wanted = zip(tensors_and_options[:4], _wanted(tensors_and_options[-1]), strict=True)
+    return [torch.empty_like(one) for one, needed in wanted if needed and one is not None]
 
 
 def _save(ctx, inputs, output):  # type: ignore[no-untyped-def]
@@ -81,9 +83,16 @@ def _save(ctx, inputs, output):  # type: ignore[no-untyped-def]
 
 
 def _gradients(ctx, gradient):  # type: ignore[no-untyped-def]
-    tensors = ctx.saved_tensors
-    found = iter(torch.ops.flexkern.adaptive_conv_gradients(gradient, *tensors, *ctx.options))
-    return *(None if one is None else next(found) for one in tensors), None, None, None, None
+    tensors, needs = ctx.saved_tensors, [ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:4])]
+    found = iter(torch.ops.flexkern.adaptive_conv_gradients(gradient, *tensors, *ctx.options, needs))
+    wanted = zip(tensors, _wanted(needs), strict=True)
+    given = (next(found) if needed and one is not None else None for one, needed in wanted)
+    return *given, None, None, None, None
+
+
+def _wanted(needs):  # type: ignore[no-untyped-def]
+    """Of padded, matrices, gain and scale, which have a gradient."""
+    return needs[0], *(needs[1],) * 3
 
 
 adaptive_operator.register_autograd(_gradients, setup_context=_save)
