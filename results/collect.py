@@ -182,8 +182,8 @@ def kernels(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[st
     ]
 
 
-def thousands(count: int) -> str:
-    return f"{count / 1e3:,.0f} k"
+def thousands(count: int | None) -> str:
+    return "-" if count is None else f"{count / 1e3:,.0f} k"
 
 
 def microseconds(seconds: float | None) -> str:

@@ -18,7 +18,7 @@ import oracles
 from flexkern.functional.adaptive import AdaptiveForm, adaptive_conv, adaptive_kernels, blocks, plain_adaptive_conv
 from flexkern.functional.adaptive.form import Window
 from flexkern.functional.adaptive.op import traced_adaptive_conv
-from flexkern.functional.adaptive.patches import embed
+from flexkern.functional.adaptive.patches import embed, unfold
 from tolerances import assert_all_match, assert_matches, relative_error
 
 SHARINGS = ("pair", "shared", "full")
@@ -334,6 +334,21 @@ class TestBlocks:
         with hooks:
             problem.output(WAYS["kept"], **leaves)
         assert sum(kept) >= kernels
+
+    @pytest.mark.parametrize("name", ["two_axes", "three_axes", "stride", "stride_and_dilation", "generator_larger"])
+    def test_a_large_sample_is_unfolded_row_by_row(self, name, monkeypatch):
+        problem = make(**{**GEOMETRY[name], "batch": 1})
+        cotangent, heights = torch.randn_like(problem.output()), []
+        expected = problem.gradients(plain_adaptive_conv, cotangent)
+
+        def noted(padded, form, *, ones):
+            heights.append(form.output_size(padded.shape)[0])
+            return unfold(padded, form, ones=ones)
+
+        monkeypatch.setattr(blocks, "unfold", noted)
+        with budgets(2**20, 64, 1):
+            assert_all_match(problem.gradients(cotangent=cotangent), expected, 1e-12)
+        assert heights == [1] * 2 * cotangent.shape[2]  # forward and backward
 
 
 class TestGradients:

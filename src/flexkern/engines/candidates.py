@@ -13,6 +13,9 @@ ENGINES = ("direct", "fft", "dft", "overlap_save")
 SPECTRA_BYTES = {"dense": 50e6, "dense matrices": 14e6, "depthwise": 8e6}
 """Spectra held at a time: larger ones fall out of the caches and are allocated anew every time; smaller ones make thin
 matrices, which pointwise products do not mind. The library's dense transforms keep to the caches by themselves."""
+KERNELS_READ = 5
+"""Kernels' spectra are read once per part of the batch. With fewer signals than channels that is most of what is read,
+so parts may be as large as the channels are many, but no larger than this many times what is good for the caches."""
 MATRIX_LENGTH = 512
 """Longest axis that is transformed by one matrix where two could do it: beyond it one matrix alone fills the cache."""
 MATRIX_LENGTHS = 32768
@@ -79,6 +82,8 @@ def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
     kind = "depthwise" if problem.depthwise else "dense matrices" if plan.matrices else "dense"
     limit = SPECTRA_BYTES[kind]
     per_signal = 8 * math.prod(counts) * frequencies(plan) * (problem.in_channels + problem.out_channels)
+    if kind == "dense matrices":
+        limit = max(limit, min(per_signal * _mean_channels(problem), KERNELS_READ * limit))
     parts = max(math.ceil(problem.batch * per_signal / limit), 1)
     chunk = max(-(-problem.batch // parts), 1)
     # A signal that is too large by itself goes by rows of its blocks.
@@ -86,3 +91,9 @@ def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
     return dataclasses.replace(
         plan, chunk=chunk if chunk < problem.batch else 0, rows=rows if 0 < rows < counts[0] else 0
     )
+
+
+def _mean_channels(problem: ConvProblem) -> float:
+    """Signals whose spectra are as large as those of a group's kernels."""
+    ins, outs = problem.in_channels, problem.out_channels
+    return 2 * ins * outs / (ins + outs) / problem.groups

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -69,7 +70,7 @@ def separable(before: int, after: int) -> nn.Module:
     return nn.Sequential(adaptive(before, before, sharing="depthwise"), nn.Conv2d(before, after, 1, bias=False))
 
 
-def _first(width: int, after: int, *, factor: float = 1.0, **options: str | bool) -> Callable[[], nn.Module]:
+def _first(width: int, after: int, *, factor: float = 1.0, **options: Any) -> Callable[[], nn.Module]:
     layer = functools.partial(adaptive, **options)
     return functools.partial(network, layer, ordinary, (width, after), factor=factor)
 

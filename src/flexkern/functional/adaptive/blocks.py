@@ -1,15 +1,15 @@
 """The adaptive convolution block by block: kernels live in the cache only, and backward computes them again.
 
 The kernels of all positions are ``out_channels`` times larger than the unfolded input, which is larger than the
-input by the window. Here some samples are unfolded; of a block of positions one product of matrices gives what the
-generator says, kernels are made and applied in place, and the block is forgotten.
+input by the window. Here some samples, or rows of one, are unfolded; of a block of positions one product of matrices
+gives what the generator says, kernels are made and applied in place, and the block is forgotten.
 """
 
 import functools
 import itertools
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ ELSEWHERE_VALUES = 2**24
 LEAST_POSITIONS = 64
 """Positions below which a product of matrices is mostly overhead."""
 PATCH_VALUES = 2**20
-"""Unfolded values that are held at a time, if one sample has no more."""
+"""Unfolded values that are held at a time, if one row of outputs has no more."""
 
 
 class Block(NamedTuple):
@@ -57,20 +57,19 @@ def forward_blocks(
         >>> forward_blocks(torch.ones(1, 2, 8), torch.zeros(2, 12, 4), form).shape
         torch.Size([1, 4, 6])
     """
-    size = form.output_size(padded.shape)
-    output = padded.new_empty(padded.shape[0], form.out_channels, *size)
+    output = padded.new_empty(padded.shape[0], form.out_channels, *form.output_size(padded.shape))
     ones = has_ones(matrices, form)
     with workspace(padded) as work:
         kernels = kernels_of(form, gain, scale, work, biased=ones)
         prepared = kernels.prepare(matrices)
-        for samples in _samples(padded, form):
-            patches = unfold(padded[samples], form, ones=ones)
+        for read, written in _pieces(padded, form):
+            patches, into = unfold(padded[read], form, ones=ones), output[written].transpose(0, 1)
             found = padded.new_zeros(form.groups, form.outputs, patches.shape[2])
             for banks, positions, groups in _blocks(form, patches.shape[2], padded.device.type):
                 z = _generated(prepared, seen_by(patches, form, banks, positions), banks, work)
                 values = values_of(patches, form, banks, positions)
                 found[groups, :, positions] += _added_up(kernels.apply(z, values, banks), form)
-            output[samples] = found.mul_(kernels.factor).view(form.out_channels, -1, *size).transpose(0, 1)
+            into.copy_(found.mul_(kernels.factor).view(into.shape))
     return output
 
 
@@ -93,13 +92,13 @@ def backward_blocks(
     ones = has_ones(matrices, form)
     with workspace(padded) as work:
         kernels = kernels_of(form, gain, scale, work, biased=ones)
-        for samples in _samples(padded, form):
-            patches = unfold(padded[samples], form, ones=ones)
+        for read, written in _pieces(padded, form):
+            patches = unfold(padded[read], form, ones=ones)
             of_patches = torch.empty_like(patches) if needs[0] else None
-            of_outputs = gradient[samples].transpose(0, 1).reshape(form.groups, form.outputs, -1).contiguous()
+            of_outputs = gradient[written].transpose(0, 1).reshape(form.groups, form.outputs, -1).contiguous()
             _sample_gradients(patches, of_patches, of_outputs, matrices, kernels, form, found, work)
             if of_padded is not None and of_patches is not None:
-                fold(of_patches[:, : of_patches.shape[1] - ones], of_padded[samples], form)
+                fold(of_patches[:, : of_patches.shape[1] - ones], of_padded[read], form)
     return found if found.matrices is None else found._replace(matrices=found.matrices.mT.contiguous())
 
 
@@ -136,11 +135,18 @@ def _generated(matrices: Tensor, seen: Tensor, banks: slice, work: Workspace) ->
     return torch.bmm(part, seen, out=work.take("z", len(part), part.shape[1], seen.shape[2]))
 
 
-def _samples(padded: Tensor, form: AdaptiveForm) -> Iterator[slice]:
-    """Parts of the batch that are unfolded at a time."""
-    each = padded.shape[1] * math.prod(w.size for w in form.windows) * math.prod(form.output_size(padded.shape))
-    step = max(1, PATCH_VALUES // each)
-    return (slice(start, start + step) for start in range(0, padded.shape[0], step))
+def _pieces(padded: Tensor, form: AdaptiveForm) -> Iterator[tuple[Any, Any]]:
+    """Samples, or strips of a large one, that are unfolded at a time: what is read of the input, what it gives."""
+    rows, *others = form.output_size(padded.shape)
+    row = padded.shape[1] * math.prod(w.size for w in form.windows) * math.prod(others)
+    samples = max(1, PATCH_VALUES // (row * rows))
+    strips = min(rows, -(-row * rows // PATCH_VALUES)) if samples == 1 else 1
+    height, stride, whole = -(-rows // strips), form.stride[0], slice(None)
+    reach = form.dilation[0] * (form.windows[0].size - 1) + 1
+    for start, top in itertools.product(range(0, padded.shape[0], samples), range(0, rows, height)):
+        part, bottom = slice(start, start + samples), min(top + height, rows)
+        read = slice(top * stride, (bottom - 1) * stride + reach)
+        yield (part, whole, read), (part, whole, slice(top, bottom))
 
 
 @functools.lru_cache(maxsize=256)
