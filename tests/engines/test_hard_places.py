@@ -51,6 +51,16 @@ def test_jacobian_by_batched_gradients(engine):
         assert_matches(one, other)
 
 
+@pytest.mark.parametrize("mode", ["train", "evaluate"])
+@pytest.mark.parametrize("engine", ["auto", *ENGINES])
+def test_a_layer_whose_kernel_is_not_finite_says_so(engine, mode):
+    layer = FlexConv2d(2, 3, 9, padding="same", engine=engine)
+    with torch.no_grad():
+        layer.generator.readout_weight[0, 0] = torch.nan
+    with torch.set_grad_enabled(mode == "train"), pytest.raises(ValueError, match="`weight` must be finite, got 1 "):
+        layer(torch.randn(1, 2, 12, 12))
+
+
 @EACH
 def test_evaluation_under_autocast(engine):
     layer = FlexConv2d(4, 6, 15, padding="same", engine=engine, init_size=9).eval()

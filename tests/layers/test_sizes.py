@@ -24,6 +24,7 @@ from flexkern import (
     unfreeze_sizes,
 )
 from flexkern.engines import autograd
+from flexkern.layers import base
 from flexkern.windows import live_windows
 
 module = importlib.import_module("flexkern.layers.sizing")  # the package's attribute of that name is the function
@@ -94,7 +95,8 @@ class TestHostSyncs:
         """On a GPU, `torch.tensor(list, device=...)` waits for the device, as `.item()` does."""
         # Only on the CPU are values compared, and weights looked at, which are the host's already.
         monkeypatch.setattr(module, "_version", lambda tensor: (tensor.data_ptr(), tensor._version))
-        monkeypatch.setattr(autograd, "check_finite", lambda weight: None)
+        for user in (autograd, base):
+            monkeypatch.setattr(user, "check_finite", lambda weight: None)
 
         class Watch(TorchFunctionMode):
             seen: list[str]

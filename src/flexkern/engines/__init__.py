@@ -16,5 +16,6 @@ from .plan import Plan as Plan
 from .spectral import Spectrum as Spectrum
 from .weight import FactoredWeight as FactoredWeight
 from .weight import Weight as Weight
+from .weight import check_finite as check_finite
 from .weight import dense as dense
 from .weight import factors as factors

@@ -21,11 +21,11 @@ def forward_pass(
     prepared: Spectrum | None = None,
 ) -> Tensor:
     """The convolution as the plan's forward pass says; plain tensor operations, differentiable as such."""
-    if prepared is None:
-        check_finite(weight)
     step = plan.forward
     if _by_torch(plan, step):
         return direct.forward(input, weight, plan.problem, step, bias)
+    if prepared is None:
+        check_finite(weight)
     output = passes.forward(input, weight, plan.problem, step, prepared)
     if bias is not None:
         bias = bias.to(output.dtype).view(-1, *(1,) * len(plan.problem.signal))

@@ -41,7 +41,7 @@ def convolve(
 
     Raises:
         ValueError: see :func:`plan_conv`; for shapes or dtypes that do not belong together, whole numbers, and (on a
-            CPU, outside compiled code) weights that are not finite.
+            CPU, outside compiled code, but for the direct engine) weights that are not finite.
 
     Example:
         >>> import torch

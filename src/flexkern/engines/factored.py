@@ -27,19 +27,22 @@ def factored_gradients(
     for at, piece in turns:
         part = conv.of(piece.problem)
         y = part.output_gradient(gradient[at][piece.output])
-        if inputs is not None:
-            _input_gradient(part, y, features, weight, inputs[at][piece.input])
         if sums is not None:
             sums.add(part.signal(input[at][piece.input]), y)
+        if inputs is not None:
+            spectrum = _input_gradient(part, y, features, weight)
+            del y  # before the transform takes memory of its own
+            part.to_signal(spectrum, inputs[at][piece.input])
+            del spectrum
     return inputs, None if sums is None else sums.gradients()
 
 
-def _input_gradient(conv: SpectralConv, y: Spectrum, features: Split, weight: FactoredWeight, into: Tensor) -> None:
-    """Writes the gradient of some signals, given the spectra of that of their outputs."""
+def _input_gradient(conv: SpectralConv, y: Spectrum, features: Split, weight: FactoredWeight) -> Spectrum:
+    """Spectra of the gradient of some signals, given those of the gradient of their outputs."""
     spectrum = conv.empty_signal(y)
     for part in frequency_blocks(len(features.real), weight):
         conv.products.input_gradient(_take(y, part), conv.mix(features.at(part), weight), _take(spectrum, part))
-    conv.to_signal(spectrum, into)
+    return spectrum
 
 
 class FactorSums:

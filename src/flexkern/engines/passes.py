@@ -49,10 +49,13 @@ def gradients(
     for at, piece in turns:
         part = conv.of(piece.problem)
         y = part.output_gradient(gradient[at][piece.output])
-        if inputs is not None:
-            part.to_signal(part.products.input_gradient(y, kernels), inputs[at][piece.input])
         if needs[1]:
             sums = part.products.weight_gradient(part.signal(input[at][piece.input]), y, sums)
+        if inputs is not None:
+            spectrum = part.products.input_gradient(y, kernels)
+            del y  # before the transform takes memory of its own
+            part.to_signal(spectrum, inputs[at][piece.input])
+            del spectrum
     return inputs, None if sums is None else conv.kernel_gradient(sums, weight)
 
 

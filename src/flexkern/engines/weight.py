@@ -61,7 +61,7 @@ def dense(weight: Weight) -> Tensor:
 
 
 def check_finite(weight: Weight) -> None:
-    """A ValueError for infinities and NaN, of which one would spread over all outputs.
+    """A ValueError for infinities and NaN, of which a transform would spread one over all outputs.
 
     Only where looking costs next to nothing: an accelerator would have to wait, and compilers and function transforms
     see no values.

@@ -6,7 +6,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..engines import ConvProblem, Plan, Weight, check_engine, dense, lies_channels_last, pad, plan_conv, run
+from ..engines import (
+    ConvProblem,
+    Plan,
+    Weight,
+    check_engine,
+    check_finite,
+    dense,
+    lies_channels_last,
+    pad,
+    plan_conv,
+    run,
+)
 from ..generators import Generator, Region, get_generator
 from ..precision import agreed_dtype
 from ..windows import Bounds, GaussianWindow
@@ -104,8 +115,10 @@ class ContinuousConv(nn.Module):
             nn.init.zeros_(self.bias)
 
     def factored_weight(self) -> Weight:
-        """The kernel as sampled now, as factors where the generator has them."""
-        return sample_weight(self.generator, self.window, self.bounds, self.out_channels)
+        """The kernel as sampled now, as factors where the generator has them; a ValueError unless it is finite."""
+        weight = sample_weight(self.generator, self.window, self.bounds, self.out_channels)
+        check_finite(weight)
+        return weight
 
     @property
     def weight(self) -> Tensor:  # shape: (out, in / groups, *size)
