@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flexkern.cli.main import main
-from flexkern.reproduce import adaptive_settings
+from flexkern.reproduce import digits
 from flexkern.reproduce.adaptive_settings import NETS, PLAIN
 
 
@@ -23,7 +23,7 @@ def test_every_network_classifies(name):
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(adaptive_settings, "COUNTS", {"train": 256, "validation": 64, "test": 64})
+    monkeypatch.setattr(digits, "COUNTS", {"train": 256, "validation": 64, "test": 64})
     out = tmp_path / "found.json"
     words = ["--only", "plain,first", "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
     assert main(["reproduce", "adaptive-settings", *words]) == 0

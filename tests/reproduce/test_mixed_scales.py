@@ -5,7 +5,7 @@ import json
 import torch
 
 from flexkern.cli.main import main
-from flexkern.reproduce import mixed_scales
+from flexkern.reproduce import digits
 from flexkern.reproduce.mixed_scales import NETS, shrink_and_place
 
 
@@ -30,7 +30,7 @@ def test_networks_have_equal_parameters():
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(mixed_scales, "COUNTS", {"train": 256, "validation": 64, "test": 64})
+    monkeypatch.setattr(digits, "COUNTS", {"train": 256, "validation": 64, "test": 64})
     out = tmp_path / "found.json"
     words = ["--only", "AdaptiveFlexConv,plain 9x9", "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
     assert main(["reproduce", "mixed-scales", *words]) == 0

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PIXELS_SHOWN = 3
+BEHIND = {"facecolor": "black", "alpha": 0.7, "pad": 0.8, "linewidth": 0}
+"""What makes a number readable on a bright map."""
 
 
 @torch.no_grad()
@@ -49,7 +51,7 @@ def kernels_figure(layer: AdaptiveConv2d, images: Tensor, output: int = 0) -> Fi
             _draw(row[0], image[0], "image", cmap="gray")
             _draw(row[1], difference, "differs from mean", cmap="magma")
             for number, (y, x) in enumerate(pixels, 1):
-                row[1].text(x, y, str(number), color="white", ha="center", va="center", fontsize=8)
+                row[1].text(x, y, str(number), color="white", ha="center", va="center", fontsize=8, bbox=BEHIND)
             signed = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
             _draw(row[2], found.mean[output, 0], "mean kernel", **signed)
             for panel, number, (y, x) in zip(row[3:], itertools.count(1), pixels, strict=False):

@@ -12,13 +12,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..data import load_task, split_task
 from ..layers import AdaptiveConv2d
-from .trial import Result, Samples, chosen, gain_over, run_trials, summarise, write_result
+from .digits import digit_samples, digit_trials
+from .trial import Result
 
-SIDE = 28
-COUNTS = {"train": 12_000, "validation": 3_000, "test": 10_000}
-BATCH, RATE = 128, 0.01
 PLAIN = "plain"
 Layer = Callable[[int, int], nn.Module]
 
@@ -90,16 +87,6 @@ NETS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def make_data(data_dir: str | Path | None) -> dict[str, Samples]:
-    """MNIST in ``data_dir`` (without: the 5,000 digits at hand), of mean 0 and deviation 1 over the training part."""
-    task = load_task("mnist", str(data_dir)) if data_dir else load_task("digits")
-    split = split_task(task, 0.2)
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    found = {part: Samples(x[: COUNTS[part]], y[: COUNTS[part]]) for part, (x, y) in parts.items()}
-    mean, std = found["train"].x.mean(), found["train"].x.std()
-    return {part: Samples((x - mean) / std, y) for part, (x, y) in found.items()}
-
-
 def reproduce_adaptive_settings(
     out: str | Path,
     data_dir: str | Path | None = None,
@@ -109,19 +96,11 @@ def reproduce_adaptive_settings(
     only: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Result:
-    """Trains every network once per seed, and sets each against the plain one.
+    """Trains every network once per seed on digits, and sets each against the plain one.
 
     Raises:
         ValueError: for an unknown network.
     """
-    nets, data = chosen(NETS, only), make_data(data_dir)
-    trained, runs = run_trials(nets, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say)
-    found = summarise(trained, runs, (1, SIDE, SIDE), exported=False)
-    comparisons = {
-        f"{name} against {PLAIN}": {"rival": PLAIN, **gain_over(net, found[PLAIN])}
-        for name, net in found.items()
-        if PLAIN in found and name != PLAIN
-    }
-    counts = {part: len(samples.y) for part, samples in data.items()}
-    result = {"name": "adaptive-settings", "epochs": epochs, "counts": counts, "nets": found}
-    return write_result(out, {**result, "comparisons": comparisons})
+    pairs = [(name, PLAIN) for name in NETS if name != PLAIN]
+    options: Any = {"seeds": seeds, "epochs": epochs, "only": only, "say": say}
+    return digit_trials("adaptive-settings", NETS, digit_samples(data_dir), pairs, out, **options)

@@ -15,16 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data import Task, load_task, split_task
 from ..generators import MAGNet
 from ..layers import AdaptiveConv2d, AdaptiveFlexConv2d, FlexConv2d
-from .trial import Result, Samples, chosen, gain_over, run_trials, summarise, write_result
+from .digits import SIDE, digit_samples, digit_trials
+from .trial import Result
 
-SIDE, SMALLEST = 28, 10
+SMALLEST = 10
+"""Side of the smallest digits."""
 HORIZON = 15
 GENERATOR = functools.partial(MAGNet, hidden=8)
-COUNTS = {"train": 12_000, "validation": 3_000, "test": 10_000}
-BATCH, RATE = 128, 0.01
 
 
 def network(layer: Callable[[int, int], nn.Module], width: int) -> nn.Sequential:
@@ -73,18 +72,6 @@ def shrink_and_place(images: Tensor, seed: int) -> Tensor:
     return found
 
 
-def make_data(task: Task) -> dict[str, Samples]:
-    """Train, validation and test parts, of mean 0 and deviation 1 over the training part."""
-    split = split_task(task, 0.2)
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    found = {
-        part: Samples(shrink_and_place(x[: COUNTS[part]], seed), y[: COUNTS[part]])
-        for seed, (part, (x, y)) in enumerate(parts.items())
-    }
-    mean, std = found["train"].x.mean(), found["train"].x.std()
-    return {part: Samples((x - mean) / std, y) for part, (x, y) in found.items()}
-
-
 def reproduce_mixed_scales(
     out: str | Path,
     data_dir: str | Path | None = None,
@@ -99,16 +86,7 @@ def reproduce_mixed_scales(
     Raises:
         ValueError: for an unknown network.
     """
-    nets = chosen(NETS, only)
-    data = make_data(load_task("mnist", str(data_dir)) if data_dir else load_task("digits"))
-    trained, runs = run_trials(nets, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say)
-    found = summarise(trained, runs, (1, SIDE, SIDE), exported=False)
-    first = next(iter(found))
-    comparisons = {
-        f"{first} against {name}": {"rival": name, **gain_over(found[first], net)}
-        for name, net in found.items()
-        if name != first
-    }
-    counts = {part: len(samples.y) for part, samples in data.items()}
-    result = {"name": "mixed-scales", "epochs": epochs, "counts": counts, "nets": found, "comparisons": comparisons}
-    return write_result(out, result)
+    first, *others = NETS
+    options: Any = {"seeds": seeds, "epochs": epochs, "only": only, "say": say}
+    data = digit_samples(data_dir, shrink_and_place)
+    return digit_trials("mixed-scales", NETS, data, [(first, other) for other in others], out, **options)
