@@ -28,7 +28,7 @@ def one_layer(width: int, nonlinear: nn.Module) -> nn.Sequential:
         nn.Conv2d(FRAMES, width, 5, padding=2, bias=False),
         nn.BatchNorm2d(width),
         nonlinear,
-        *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(width), nn.Linear(width, CLASSES)),
+        *_head(width, normed=True),
     )
 
 
@@ -46,11 +46,6 @@ def squares(width: int) -> nn.Sequential:
     return one_layer(width, Square())
 
 
-def rectified(width: int) -> nn.Sequential:
-    """:func:`one_layer` with ReLU: what the norm after the average is worth."""
-    return one_layer(width, nn.ReLU())
-
-
 def adaptive(outputs: int) -> nn.Sequential:
     """One adaptive 5x5 convolution (tanh) whose kernels see one pixel of both frames, norm, average, linear map."""
     first = AdaptiveConv2d(FRAMES, outputs, 5, padding="same", bias=False, generator_size=1, sharing="full")
@@ -63,8 +58,12 @@ def plain(
     kernels: Sequence[int],
     halved: bool = False,
     activation: Callable[[], nn.Module] = nn.ReLU,
+    normed: bool = False,
 ) -> nn.Sequential:
-    """Ordinary convolutions with norm and activation (the second of stride 2 if ``halved``), average, linear map."""
+    """Ordinary convolutions with norm and activation (the second of stride 2 if ``halved``), average, linear map.
+
+    ``normed`` puts a norm after the average, as :func:`one_layer` has it.
+    """
     layers: list[nn.Module] = []
     before = FRAMES
     for index, (width, kernel) in enumerate(zip(widths, kernels, strict=True)):
@@ -72,11 +71,12 @@ def plain(
         layers.append(nn.Conv2d(before, width, kernel, stride=stride, padding=kernel // 2, bias=False))
         layers += [nn.BatchNorm2d(width), activation()]
         before = width
-    return nn.Sequential(*layers, *_head(before))
+    return nn.Sequential(*layers, *_head(before, normed=normed))
 
 
-def _head(channels: int) -> tuple[nn.Module, ...]:
-    return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, CLASSES)
+def _head(channels: int, *, normed: bool = False) -> tuple[nn.Module, ...]:
+    norms = (nn.BatchNorm1d(channels),) if normed else ()
+    return nn.AdaptiveAvgPool2d(1), nn.Flatten(), *norms, nn.Linear(channels, CLASSES)
 
 
 NETS: dict[str, Callable[[], nn.Module]] = {
@@ -85,7 +85,12 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "adaptive alone 6": functools.partial(adaptive, 6),
     "squares 32": functools.partial(squares, 32),
     "squares 64": functools.partial(squares, 64),
-    "plain 64 5x5 normed": functools.partial(rectified, 64),
+    "plain 32 5x5 normed": functools.partial(plain, (32,), kernels=(5,), normed=True),
+    "plain 64 5x5 normed": functools.partial(plain, (64,), kernels=(5,), normed=True),
+    "plain 21-21 normed": functools.partial(plain, (21, 21), kernels=(3, 3), normed=True),
+    "plain 32-32 halved SiLU normed": functools.partial(
+        plain, (32, 32), kernels=(3, 3), halved=True, activation=nn.SiLU, normed=True
+    ),
     "plain 33 5x5": functools.partial(plain, (33,), kernels=(5,)),
     "plain 64 5x5": functools.partial(plain, (64,), kernels=(5,)),
     "plain 14-14": functools.partial(plain, (14, 14), kernels=(3, 3)),
