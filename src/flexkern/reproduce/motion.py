@@ -1,4 +1,4 @@
-"""Where adaptivity pays: telling a shift between two frames needs products of pixels.
+"""Does adaptivity pay where products of pixels are needed? Telling a shift between two frames.
 
 Two noisy views of a natural image, shifted by up to two pixels in each direction: which of the 25 shifts? An optical
 mouse and an image stabiliser ask this all the time. Adaptive kernels multiply pixels; an ordinary network has to build
