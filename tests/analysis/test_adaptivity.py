@@ -75,6 +75,12 @@ def test_a_layer_used_twice_is_replaced_twice_by_the_mean_over_both(shared):
     assert_matches(found.weight, mean.expand_as(found.weight))
 
 
+def test_a_layer_that_meets_two_sizes_is_measured_on_the_first():
+    layer = AdaptiveConv1d(2, 2, 3, padding="same")
+    x = torch.randn(3, 2, 8)
+    assert_matches(inputs_of(nn.Sequential(layer, nn.MaxPool1d(2), layer), x)["0"], x)
+
+
 def test_costs_are_those_of_the_formula():
     cost = count_cost(AdaptiveConv2d(3, 16, 3, padding="same", bias=False), (3, 8, 8))
     assert cost.macs == 64 * 3 * 16 * 9 * (9 + 1)

@@ -87,3 +87,15 @@ def test_there_is_a_candidate_for_every_length(length, engine):
         else:
             assert list(candidates(problem, engine))
             assert plan_conv(problem, engine).engine == engine
+
+
+def test_parts_of_the_batch_are_as_large_as_the_channels_are_many():
+    """Kernels' spectra, read once per part, are as large as those of so many signals; within bounds of memory."""
+
+    def chunk(channels, side, batch):
+        problem = ConvProblem(batch, channels, channels, (side,) * 2, (33, 33), padding=((16, 16),) * 2)
+        return next(candidates(problem, "dft")).chunk
+
+    assert chunk(48, 32, 64) == 32  # half of the batch, not a fifth
+    assert chunk(24, 128, 16) == 0  # all of it, not four at a time
+    assert chunk(24, 256, 8) == 4  # all of it would take too much memory

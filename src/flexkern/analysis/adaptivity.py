@@ -68,9 +68,9 @@ def with_mean_kernels(model: nn.Module, input: Tensor) -> nn.Module:
     """
     twin: Any = copy.deepcopy(model).eval()
     found = inputs_of(twin, input)
-    layers: dict[str, Any] = {name: twin.get_submodule(name) for name in found}
     if not found:
         raise ValueError("the model has no adaptive convolution.")
+    layers: dict[str, Any] = {name: twin.get_submodule(name) for name in found}
     means = {id(layer): MeanConv(layer, adaptivity(layer, found[name]).mean) for name, layer in layers.items()}
     if "" in layers:
         return means[id(twin)]
@@ -102,7 +102,10 @@ class MeanConv(nn.Module):
 
 @torch.no_grad()
 def inputs_of(model: nn.Module, input: Tensor) -> dict[str, Tensor]:
-    """What the adaptive convolutions of a model are given: name of the layer -> (B, in, *S), of all its calls."""
+    """What the adaptive convolutions of a model are given: name of the layer -> (B, in, *S).
+
+    Of a layer that is called several times, all inputs of the first size.
+    """
     found: dict[str, list[Tensor]] = {}
 
     def watch(name: str, module: nn.Module) -> Any:
@@ -115,4 +118,4 @@ def inputs_of(model: nn.Module, input: Tensor) -> dict[str, Tensor]:
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: torch.cat(given) if len(given) > 1 else given[0] for name, given in found.items()}
+    return {name: torch.cat([one for one in given if one.shape == given[0].shape]) for name, given in found.items()}

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measures, draws, prints."""
     from ..report.adaptive import inspect_adaptive
-    from ..reproduce.trial import write_result
+    from ..training.record import write_result
 
     found = inspect_adaptive(options.run_or_weights, options.data_dir, figure=options.figure)
     print(table(["layer", "varies"], [[name, f"{100 * share:.1f} %"] for name, share in found["share"].items()]))

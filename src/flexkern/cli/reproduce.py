@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ examples:
   flexkern reproduce thin-resnets --data-dir ~/data/cifar10                    everything: hours
   flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; half an hour or so
   flexkern reproduce mixed-scales --data-dir ~/data/mnist                      some twenty minutes
-  flexkern reproduce adaptive-settings --data-dir ~/data/mnist                 some twenty minutes
+  flexkern reproduce adaptive-settings --data-dir ~/data/mnist                 three quarters of an hour
   flexkern reproduce resnet18 --data-dir ~/data/cifar10                        ResNet-18: hours on a GPU
 adaptive-mnist, thin-resnets and resnet18 continue when they are run again: runs that the file of results holds are not
 repeated.
@@ -72,16 +73,11 @@ def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> N
     _trial(reproduce_motion, options, out, stated)
 
 
-def _mixed_scales(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
-    from ..reproduce import reproduce_mixed_scales
+def _digits(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    from ..reproduce import ADAPTIVE_SETTINGS, MIXED_SCALES, reproduce_digits
 
-    _trial(reproduce_mixed_scales, options, out, stated)
-
-
-def _adaptive_settings(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
-    from ..reproduce import reproduce_adaptive_settings
-
-    _trial(reproduce_adaptive_settings, options, out, stated)
+    trial = {one.name: one for one in (ADAPTIVE_SETTINGS, MIXED_SCALES)}[options.name]
+    _trial(functools.partial(reproduce_digits, trial), options, out, stated)
 
 
 def _trial(reproduce: Any, options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
@@ -109,8 +105,8 @@ _RUNS = {
     "thin-resnets": _comparison,
     "resnet18": _comparison,
     "motion": _motion,
-    "mixed-scales": _mixed_scales,
-    "adaptive-settings": _adaptive_settings,
+    "mixed-scales": _digits,
+    "adaptive-settings": _digits,
 }
 
 

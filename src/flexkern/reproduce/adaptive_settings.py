@@ -6,15 +6,13 @@ Networks of two layers and about equal parameters (6,620 to 6,770) that differ i
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 
 from ..layers import AdaptiveConv2d
-from .digits import digit_samples, digit_trials
-from .trial import Result
+from .digits import DigitTrial
 
 PLAIN = "plain"
 Layer = Callable[[int, int], nn.Module]
@@ -86,21 +84,4 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "second depthwise": functools.partial(network, ordinary, separable, (36, 62)),
 }
 
-
-def reproduce_adaptive_settings(
-    out: str | Path,
-    data_dir: str | Path | None = None,
-    *,
-    seeds: Sequence[int] = (0, 1, 2),
-    epochs: int = 4,
-    only: Sequence[str] = (),
-    say: Callable[[str], None] = lambda text: None,
-) -> Result:
-    """Trains every network once per seed on digits, and sets each against the plain one.
-
-    Raises:
-        ValueError: for an unknown network.
-    """
-    pairs = [(name, PLAIN) for name in NETS if name != PLAIN]
-    options: Any = {"seeds": seeds, "epochs": epochs, "only": only, "say": say}
-    return digit_trials("adaptive-settings", NETS, digit_samples(data_dir), pairs, out, **options)
+ADAPTIVE_SETTINGS = DigitTrial("adaptive-settings", NETS, [(name, PLAIN) for name in NETS if name != PLAIN])

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..atomic import write_json
 from ..training import Recipe, fit, load_recipe, override
-from ..training.record import command_without_places, commit, machine, versions
+from ..training.record import write_result
 from .costs import measure_costs
 
 Result = dict[str, Any]
@@ -130,9 +130,7 @@ def finish(comparison: Comparison, out: Path) -> Result:
         spread = statistics.stdev(values) if len(values) > 1 else None
         entry["about"] = comparison.contestants[name].about  # as it is called now
         entry.update(accuracy_mean=statistics.mean(values), accuracy_sd=spread, **costs[name])
-    result.update(command=command_without_places(), commit=commit(), machine=machine(), versions=versions())
-    write_json(out, result)
-    return result
+    return write_result(out, result)
 
 
 def _model_of(entry: Result) -> tuple[str, Result]:

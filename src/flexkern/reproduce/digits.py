@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data import load_task, split_task
-from .trial import Makers, Result, Samples, chosen, gain_over, run_trials, summarise, write_result
+from ..training.record import write_result
+from .trial import Result, Samples, chosen, gain_over, run_trials, summarise
 
 SIDE = 28
 COUNTS = {"train": 12_000, "validation": 3_000, "test": 10_000}
 BATCH, RATE = 128, 0.01
 
 
-def digit_samples(
-    data_dir: str | Path | None, change: Callable[[Tensor, int], Tensor] = lambda images, seed: images
-) -> dict[str, Samples]:
-    """MNIST in ``data_dir`` (without: the 5,000 digits at hand), of mean 0 and deviation 1 over the training part.
+def as_they_are(images: Tensor, seed: int) -> Tensor:
+    """The digits of MNIST."""
+    return images
 
-    ``change`` is given the images (N, 1, 28, 28) of each part and another seed for each.
+
+@dataclass(frozen=True)
+class DigitTrial:
+    """Networks on digits.
+
+    Args:
+        name: of the trial; its results are ``results/NAME.json``.
+        nets: makers of the networks, by name.
+        pairs: names of networks, the first of which is set against the second.
+        change: what is done to the images (N, 1, 28, 28) of a part, given another seed for each.
     """
+
+    name: str
+    nets: Mapping[str, Callable[[], nn.Module]]
+    pairs: Sequence[tuple[str, str]]
+    change: Callable[[Tensor, int], Tensor] = as_they_are
+
+
+def digit_samples(data_dir: str | Path | None, change: Callable[[Tensor, int], Tensor]) -> dict[str, Samples]:
+    """MNIST in ``data_dir`` (without: the 5,000 digits at hand), of mean 0 and deviation 1 over the training part."""
     split = split_task(load_task("mnist", str(data_dir)) if data_dir else load_task("digits"), 0.2)
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     found = {
@@ -32,30 +51,29 @@ def digit_samples(
     return {part: Samples((x - mean) / std, y) for part, (x, y) in found.items()}
 
 
-def digit_trials(
-    name: str,
-    nets: Makers,
-    data: Mapping[str, Samples],
-    pairs: Sequence[tuple[str, str]],
+def reproduce_digits(
+    trial: DigitTrial,
     out: str | Path,
+    data_dir: str | Path | None = None,
     *,
-    seeds: Sequence[int],
-    epochs: int,
-    only: Sequence[str],
-    say: Callable[[str], None],
+    seeds: Sequence[int] = (0, 1, 2),
+    epochs: int = 4,
+    only: Sequence[str] = (),
+    say: Callable[[str], None] = lambda text: None,
 ) -> Result:
-    """Trains the networks once per seed, sets the first of each pair against the second, and writes ``out``.
+    """Trains every network once per seed, compares, and writes ``out``.
 
     Raises:
         ValueError: for an unknown network.
     """
-    trained, runs = run_trials(chosen(nets, only), data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say)
+    nets, data = chosen(trial.nets, only), digit_samples(data_dir, trial.change)
+    trained, runs = run_trials(nets, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say)
     found = summarise(trained, runs, (1, SIDE, SIDE), exported=False)
     comparisons = {
         f"{ours} against {rival}": {"rival": rival, **gain_over(found[ours], found[rival])}
-        for ours, rival in pairs
+        for ours, rival in trial.pairs
         if ours in found and rival in found
     }
     counts = {part: len(samples.y) for part, samples in data.items()}
-    result = {"name": name, "epochs": epochs, "counts": counts, "nets": found, "comparisons": comparisons}
+    result = {"name": trial.name, "epochs": epochs, "counts": counts, "nets": found, "comparisons": comparisons}
     return write_result(out, result)

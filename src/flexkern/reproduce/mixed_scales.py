@@ -7,8 +7,7 @@ about equal parameters (5,970 to 6,762) differ in their convolution and, for tha
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,8 +16,7 @@ from torch import Tensor, nn
 
 from ..generators import MAGNet
 from ..layers import AdaptiveConv2d, AdaptiveFlexConv2d, FlexConv2d
-from .digits import SIDE, digit_samples, digit_trials
-from .trial import Result
+from .digits import SIDE, DigitTrial
 
 SMALLEST = 10
 """Side of the smallest digits."""
@@ -72,21 +70,5 @@ def shrink_and_place(images: Tensor, seed: int) -> Tensor:
     return found
 
 
-def reproduce_mixed_scales(
-    out: str | Path,
-    data_dir: str | Path | None = None,
-    *,
-    seeds: Sequence[int] = (0, 1, 2),
-    epochs: int = 4,
-    only: Sequence[str] = (),
-    say: Callable[[str], None] = lambda text: None,
-) -> Result:
-    """Trains every network once per seed on MNIST in ``data_dir`` (without: on the 5,000 digits at hand).
-
-    Raises:
-        ValueError: for an unknown network.
-    """
-    first, *others = NETS
-    options: Any = {"seeds": seeds, "epochs": epochs, "only": only, "say": say}
-    data = digit_samples(data_dir, shrink_and_place)
-    return digit_trials("mixed-scales", NETS, data, [(first, other) for other in others], out, **options)
+FIRST, *OTHERS = NETS
+MIXED_SCALES = DigitTrial("mixed-scales", NETS, [(FIRST, other) for other in OTHERS], shrink_and_place)

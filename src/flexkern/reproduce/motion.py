@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from ..bench.exported import require_export
+from ..training.record import write_result
 from .motion_nets import CLASSES, FRAMES, NETS, REACH
-from .trial import Result, Samples, chosen, compare, gain_over, run_trials, summarise, write_result
+from .trial import Result, Samples, chosen, compare, gain_over, run_trials, summarise
 
 SIDE, NOISE = 16, 0.5
 COUNTS = {"train": 40_000, "validation": 5_000, "test": 10_000}

@@ -7,7 +7,6 @@ import functools
 import itertools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -15,11 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..analysis import count_cost
-from ..atomic import write_json
 from ..bench.exported import exported_call
 from ..bench.timing import interleave, time_runs
 from ..training.batches import Batches
-from ..training.record import command_without_places, commit, machine, versions
 
 ROUNDS = 31
 EQUAL = 1.02
@@ -157,15 +154,6 @@ def permutation_test(a: Sequence[float], b: Sequence[float]) -> float:
 
     ways = [difference(chosen) for chosen in itertools.combinations(both, len(a))]
     return sum(way >= difference(a) - 1e-12 for way in ways) / len(ways)
-
-
-def write_result(out: str | Path, result: Result) -> Result:
-    """Adds how it was obtained, and writes."""
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    result = {**result, "command": command_without_places(), "commit": commit()}
-    result.update(machine=machine(), versions=versions())
-    write_json(Path(out), result)
-    return result
 
 
 def chosen(nets: Makers, only: Sequence[str]) -> Makers:

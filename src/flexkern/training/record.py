@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from importlib import metadata
@@ -123,6 +124,15 @@ def command() -> str:
 def command_without_places() -> str:
     """The command line without the folders and files of one machine."""
     return re.sub(r"--(data[-_]dir|out|figure)[= ]\S+", r"--\1 PATH", command())
+
+
+def write_result(out: str | Path, result: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds the command, commit, machine and versions by which ``result`` was obtained, and writes it as JSON."""
+    whole = {**result, "command": command_without_places(), "commit": commit()}
+    whole.update(machine=machine(), versions=versions())
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    write_json(Path(out), whole)
+    return whole
 
 
 def commit() -> str | None:
