@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..layers import AdaptiveConv2d
 from .digits import DigitTrial
 
-PLAIN = "plain"
+PLAIN, PLAIN_SEPARABLE = "plain", "plain separable"
 Layer = Callable[[int, int], nn.Module]
 
 
@@ -60,9 +60,13 @@ def adaptive(before: int, after: int, *, bias: bool = True, sharing: str = "pair
     )
 
 
-def separable(before: int, after: int) -> nn.Module:
-    """An adaptive kernel per channel, then a 1x1 convolution."""
-    return nn.Sequential(adaptive(before, before, sharing="depthwise"), nn.Conv2d(before, after, 1, bias=False))
+def separable(before: int, after: int, *, adapts: bool = True) -> nn.Module:
+    """A 3x3 kernel per channel, adaptive or not, then a 1x1 convolution."""
+    if adapts:
+        per_channel = adaptive(before, before, sharing="depthwise")
+    else:
+        per_channel = nn.Conv2d(before, before, 3, padding=1, groups=before, bias=False)
+    return nn.Sequential(per_channel, nn.Conv2d(before, after, 1, bias=False))
 
 
 def _first(width: int, after: int, *, factor: float = 1.0, **options: Any) -> Callable[[], nn.Module]:
@@ -72,6 +76,7 @@ def _first(width: int, after: int, *, factor: float = 1.0, **options: Any) -> Ca
 
 NETS: dict[str, Callable[[], nn.Module]] = {
     PLAIN: functools.partial(network, ordinary, ordinary, (26, 26)),
+    PLAIN_SEPARABLE: functools.partial(network, ordinary, functools.partial(separable, adapts=False), (52, 88)),
     "first": _first(20, 25),
     "first without bias": _first(20, 26, bias=False),
     "first hardtanh": _first(20, 25, squash="hardtanh"),
@@ -84,4 +89,5 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "second depthwise": functools.partial(network, ordinary, separable, (36, 62)),
 }
 
-ADAPTIVE_SETTINGS = DigitTrial("adaptive-settings", NETS, [(name, PLAIN) for name in NETS if name != PLAIN])
+PAIRS = [*((name, PLAIN) for name in NETS if name != PLAIN), ("second depthwise", PLAIN_SEPARABLE)]
+ADAPTIVE_SETTINGS = DigitTrial("adaptive-settings", NETS, PAIRS)
