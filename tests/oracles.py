@@ -133,6 +133,36 @@ def gabor(point, weight, bias, gamma, mu, angle=None) -> list[float]:
     return values
 
 
+def self_moving_points(points, position, radius, weight) -> Tensor:
+    """Kernels (out * in, P) of tents around moving points, one term at a time; differentiable.
+
+    ``points`` (D, P), ``position`` (out, M, D), ``radius`` (out, M), ``weight`` (out, in, M).
+    """
+    kernels = []
+    for o in range(weight.shape[0]):
+        for i in range(weight.shape[1]):
+            values = []
+            for x in points.T:
+                total, covering = torch.zeros((), dtype=torch.float64), 0
+                for m in range(weight.shape[2]):
+                    distance = sum(abs(x[a] - position[o, m, a]) for a in range(len(x)))
+                    tent = 1 - distance / radius[o, m]
+                    if tent.item() > 0:
+                        total, covering = total + weight[o, i, m] * tent, covering + 1
+                values.append(total / (covering + 1e-6))
+            kernels.append(torch.stack(values))
+    return torch.stack(kernels)
+
+
+def gaussian_derivative(x: float, sigma: float, order: int) -> float:
+    """d^n/dx^n of the normal density, by the coefficients of the n-th Hermite polynomial."""
+    u, polynomial = x / sigma, 0.0
+    for k in range(order // 2 + 1):
+        coefficient = math.factorial(order) / (math.factorial(k) * math.factorial(order - 2 * k) * 2**k)
+        polynomial += (-1) ** k * coefficient * u ** (order - 2 * k)
+    return (-1 / sigma) ** order * polynomial * math.exp(-0.5 * u**2) / (sigma * math.sqrt(2 * math.pi))
+
+
 def is_smooth(number: int) -> bool:
     """Whether 2, 3 and 5 are its only prime factors."""
     for prime in (2, 3, 5):

@@ -19,8 +19,9 @@ API = {
     "CKConv1d", "CKConv2d", "CKConv3d", "FlexConv1d", "FlexConv2d", "FlexConv3d",
     "SeparableFlexConv1d", "SeparableFlexConv2d", "SeparableFlexConv3d",
     "AdaptiveConv1d", "AdaptiveConv2d", "AdaptiveConv3d", "AdaptiveFlexConv1d", "AdaptiveFlexConv2d",
-    "GENERATORS", "Generator", "MAGNet", "GaborNet", "FourierNet", "SIREN", "MLP", "Table", "GaussianWindow",
+    "GENERATORS", "Generator", "MAGNet", "GaborNet", "FourierNet", "SIREN", "MLP", "Table", "Points", "GaussianWindow",
     "sizes", "freeze_sizes", "unfreeze_sizes", "size_parameters",
+    "alias_penalty", "alias_report", "at_resolution", "refresh_norms", "size_budget", "output_positions",
     "CompactNet", "FlexNet", "FlexTCN", "create_model", "list_models",
 }  # fmt: skip
 """Change it on purpose only, together with CHANGELOG.md."""

@@ -3,9 +3,12 @@
 * Layers: ``FlexConv1d/2d/3d`` learn their size, ``CKConv1d/2d/3d`` have continuous kernels of a given size,
   ``SeparableFlexConv1d/2d/3d`` are the depthwise-separable form; the kernels of ``AdaptiveConv1d/2d/3d`` are computed
   from the input, those of ``AdaptiveFlexConv1d/2d`` do both. All take the arguments of ``torch.nn.ConvNd``.
-* What a kernel is made of: ``MAGNet``, ``GaborNet``, ``FourierNet``, ``SIREN``, ``MLP``, ``Table`` and the
-  ``GaussianWindow`` whose width is the size.
-* Sizes: ``sizes(model)``, ``freeze_sizes(model)``, ``unfreeze_sizes(model)``, ``size_parameters(model)``.
+* What a kernel is made of: ``MAGNet``, ``GaborNet``, ``FourierNet``, ``SIREN``, ``MLP``, ``Table``, ``Points``
+  and the ``GaussianWindow`` whose width is the size.
+* Sizes: ``sizes(model)``, ``freeze_sizes(model)``, ``unfreeze_sizes(model)``, ``size_parameters(model)``,
+  ``size_budget(model, macs, output_positions(model, shape))``.
+* Frequencies: ``alias_penalty(model)``, ``alias_report(model)``; resolution: ``at_resolution(model, scale)``,
+  ``refresh_norms(model, batches)``.
 * Models: ``create_model(name)``, ``list_models()``.
 * Underneath: ``flexkern.functional`` (the mathematics) and ``flexkern.engines`` (how a convolution is computed).
 
@@ -13,6 +16,12 @@ Importing this package needs torch alone; ``flexkern.data``, ``.training``, ``.r
 come with extras (``pip install "flexkern[train]"``).
 """
 
+from .analysis import alias_penalty as alias_penalty
+from .analysis import alias_report as alias_report
+from .analysis import at_resolution as at_resolution
+from .analysis import output_positions as output_positions
+from .analysis import refresh_norms as refresh_norms
+from .analysis import size_budget as size_budget
 from .generators import GENERATORS as GENERATORS
 from .generators import MLP as MLP
 from .generators import SIREN as SIREN
@@ -20,6 +29,7 @@ from .generators import FourierNet as FourierNet
 from .generators import GaborNet as GaborNet
 from .generators import Generator as Generator
 from .generators import MAGNet as MAGNet
+from .generators import Points as Points
 from .generators import Table as Table
 from .layers import AdaptiveConv1d as AdaptiveConv1d
 from .layers import AdaptiveConv2d as AdaptiveConv2d

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .deferred import Deferred
 from .functional.grid import pitch
+from .functional.resolution import Grid
 from .functional.window import continuous_window, crop_bounds, gaussian_window, radius_per_width, window_reach
 
 PAPER_WIDTH = 0.075  # initial width of every published run
@@ -92,12 +93,11 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
     ) -> None:
         super().__init__()
         radius_per_width(threshold)  # raises for a threshold outside (0, 1)
-        self.lengths = tuple(lengths)
-        self.causal = causal
+        self.grid = Grid(tuple(lengths), causal)
         self.threshold = threshold
         self.per_channel = per_channel
         self.continuous = continuous
-        self.min_width = tuple(pitch(k) / 2 for k in self.lengths)
+        self.min_width = tuple(pitch(k) / 2 for k in self.lengths)  # part of what log_width means, whatever the grid
         self.initial_width = self._check_width(width)
         self.initial_centre = self._per_axis("centre", float(causal) if centre is None else centre)
         if not all(-1 <= c <= 1 for c in self.initial_centre):
@@ -115,6 +115,16 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
                 self.register_buffer(name, value)
         self.reset_parameters()
         _note_live(self)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Samples per axis of the whole grid."""
+        return self.grid.lengths
+
+    @property
+    def causal(self) -> bool:
+        """Whether +1 is the most recent sample."""
+        return self.grid.causal
 
     def _per_axis(self, name: str, value: Any) -> tuple[Any, ...]:
         values = (value,) * len(self.lengths) if isinstance(value, bool | int | float) else tuple(value)
@@ -184,7 +194,13 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
 
     def bounds_of(self, reach: Sequence[float]) -> Bounds:
         """Per axis the samples ``(start, stop)`` kept for a reach already read to the host."""
-        return tuple(crop_bounds(k, r, causal=self.causal) for k, r in zip(self.lengths, reach, strict=True))
+        return self.grid.bounds(reach)
+
+    def follow(self, grid: Grid) -> None:
+        """Be sampled on another grid; frozen bounds are those of that grid."""
+        self.grid = grid
+        if self.frozen_bounds is not None:
+            self.frozen_bounds = self.bounds_of(self.reach().tolist())
 
     def initial_bounds(self) -> Bounds:
         """The samples that the initial width keeps; from plain numbers, so it works on any device."""

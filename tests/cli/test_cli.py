@@ -50,6 +50,7 @@ def failure(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["train", "digits", "--model.width", "[1"], "not valid YAML"),
         (["eval", "nowhere"], "no run folder, weights file or shipped weights `nowhere`"),
         (["eval", "a", "b"], "unrecognized arguments: b"),
+        (["eval", "a", "--resolution", "0.5,0"], "must be positive numbers such as 0.5,1,2, got '0.5,0'"),
         (["doctor", "--quick"], "unrecognized arguments: --quick"),
     ],
 )
@@ -71,6 +72,11 @@ def test_train_then_eval(recipe: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert main(["eval", str(folder)]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (result["accuracy"], result["n"], result["task"]) == (record["accuracy"], 30, "npz")
+    assert main(["eval", str(folder), "--resolution", "1,2"]) == 0
+    out = capsys.readouterr().out
+    assert "2           16 x 16" in out
+    assert [part["scale"] for part in json.loads(out.splitlines()[-1])["resolutions"]] == [1, 2]
+    assert "smaller than one sample" in failure(["eval", str(folder), "--resolution", "0.1"], capsys)
 
 
 def test_resume_needs_no_repeated_keys(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

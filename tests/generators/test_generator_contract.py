@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from flexkern import GENERATORS, MLP, SIREN, FourierNet, GaborNet, MAGNet, Table
+from flexkern import GENERATORS, MLP, SIREN, FourierNet, GaborNet, MAGNet, Points, Table
+from flexkern.generators import Region
 from generator_contract import GeneratorContract
+from tolerances import assert_matches
 
 
 class TestMAGNet(GeneratorContract):
@@ -87,6 +89,24 @@ class TestTable(GeneratorContract):
 
     def factory(self):
         return Table()
+
+
+class TestPoints(GeneratorContract):
+    def make(self, dims, channels, **options):
+        return Points(dims, channels, points=8, spread=0.4, **options)
+
+    def factory(self):
+        return Points(points=8)
+
+    @pytest.mark.parametrize("dims", [1, 2, 3, 4])
+    def test_values_are_readout_times_features(self, dims):
+        """Per output channel."""
+        generator = self.double(dims, 6, region=Region.whole((5,) * dims, fan_in=2))
+        positions = torch.rand(dims, *(3, 4, 2, 2)[:dims], dtype=torch.float64) * 2 - 1
+        features = generator.features_per_output(positions.flatten(1))
+        assert features.shape == (3, generator.num_features, positions[0].numel())
+        expected = torch.einsum("oim,omp->oip", generator.readout_weight.unflatten(0, (3, 2)), features)
+        assert_matches(generator(positions).flatten(1), expected.flatten(0, 1))
 
 
 @pytest.mark.parametrize("name", GENERATORS)

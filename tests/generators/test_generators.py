@@ -55,12 +55,12 @@ def test_recursion_is_the_formula(cls, layers):
 
 
 def test_atoms_widen_with_depth_in_a_magnet():
-    draws = torch.stack([MAGNet(2, 1, hidden=64).gamma for _ in range(20)])
+    draws = torch.stack([MAGNet(2, 1, hidden=64, input_scale=25.6).gamma for _ in range(20)])
     assert draws.mean(dim=(0, 2, 3)).tolist() == pytest.approx([6, 3, 2, 1.5], rel=0.1)
 
 
 def test_angles_turn_the_atoms():
-    net = MAGNet(2, 3, hidden=4, rotated=True, dtype=torch.float64)
+    net = MAGNet(2, 3, hidden=4, input_scale=8.0, rotated=True, dtype=torch.float64)
     with torch.no_grad():
         net.angle.zero_()
     plain = MAGNet(2, 3, hidden=4, dtype=torch.float64)

@@ -17,6 +17,7 @@ from flexkern import (
     FlexConv3d,
     GaussianWindow,
     MAGNet,
+    Points,
     SeparableFlexConv1d,
     SeparableFlexConv2d,
     SeparableFlexConv3d,
@@ -156,6 +157,16 @@ class TestCoarseTablePerChannel(LayerContract):
 class TestTableIsAnOrdinaryConvolution(FixedSize):
     few = True
     cls, dims, options = CKConv2d, 2, {"generator": "table"}
+
+
+class TestFlexPoints(LayerContract):
+    few = True
+    cls, dims, options = FlexConv2d, 2, {"generator": Points(points=4)}
+
+
+class TestCausalPoints(FixedSize):
+    few = True
+    cls, dims, options = CKConv1d, 1, {"generator": Points(points=4), "causal": True}
 
 
 class TestNormedMLP(LayerContract):

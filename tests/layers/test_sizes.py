@@ -90,7 +90,7 @@ class TestHostSyncs:
         assert reads == []
 
     @pytest.mark.parametrize("window", [GaussianWindow(), GaussianWindow(learn_width=(True, False), per_channel=True)])
-    @pytest.mark.parametrize("generator", ["magnet", "siren", "table"])
+    @pytest.mark.parametrize("generator", ["magnet", "siren", "table", "points"])
     def test_forward_moves_no_values_between_host_and_device(self, window, generator, monkeypatch):
         """On a GPU, `torch.tensor(list, device=...)` waits for the device, as `.item()` does."""
         # Only on the CPU are values compared, and weights looked at, which are the host's already.

@@ -10,9 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from flexkern.data import Task
 from flexkern.training import Recipe, RunRecord, evaluate, fit
 from flexkern.training.callbacks import SaveLast
 from flexkern.training.fitting import Classifier
+from flexkern.training.resolutions import accuracies_at
 from training.tiny import tiny_recipe, write_tiny_npz
 
 
@@ -227,3 +229,29 @@ def test_progress_is_one_line_per_epoch_without_a_terminal(
     lines = [message for message in caplog.messages if message.startswith("epoch")]
     assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
     assert capfd.readouterr().out == ""
+
+
+def test_penalties_are_recorded(data: Path, tmp_path: Path) -> None:
+    model = {"width": 3, "kernel_size": 5, "init_size": 3}
+    recipe = tiny_recipe(
+        data, tmp_path / "run", epochs=1, model=model, optimiser={"alias_penalty": 0.1, "size_budget": 1e3}
+    )
+    record = fit(recipe, progress=False)
+    row = rows(record.folder / "metrics.csv")[-1]
+    assert float(row["loss/size_budget"]) > 0
+    assert float(row["loss/alias"]) >= 0
+    at = evaluate(record.folder, resolutions=(1, 1.5))["resolutions"]
+    assert [part["shape"] for part in at] == [[8, 8], [12, 12]]
+    assert at[0]["accuracy"] == record.accuracy
+    assert at[1]["sizes"]["stem.0"][0] >= 3
+
+
+def test_series_without_another_resolution() -> None:
+    x = torch.zeros(2, 1, 8)
+    y = torch.tensor([0, 1])
+    task = Task("toy", x, y, x, y, ("a", "b"), extras={"suffix": torch.ones(1, 3)})
+    with pytest.raises(ValueError, match="task `toy` has permuted or padded series"):
+        accuracies_at(torch.nn.Flatten(), x, task, (2.0,))
+    plain = Task("toy", x, y, x, y, ("a", "b"))
+    with pytest.raises(ValueError, match=r"`resolution` 0.01 leaves nothing of samples of \(8,\)"):
+        accuracies_at(torch.nn.Flatten(), x, plain, (0.01,))

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from flexkern import MAGNet, alias_penalty, size_budget
 from flexkern.layers import FlexConv2d, size_parameters
 from flexkern.training.batches import Batches, derive_seed
 from flexkern.training.module import Classifier, learning_rate_factor, parameter_groups
@@ -83,3 +84,20 @@ def test_the_average_is_what_is_evaluated() -> None:
     module.on_train_batch_end()
     after = module.evaluated[3].bias  # type: ignore[index, union-attr]
     torch.testing.assert_close(after, before + 0.5)
+
+
+def test_penalties_belong_to_the_loss() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(FlexConv2d(1, 4, 7, padding="same", generator=MAGNet(input_scale=25.6)), nn.Flatten())
+    module = Classifier(model, OptimiserConfig(alias_penalty=0.1, size_budget=100.0), 256)
+    found = module._penalties(torch.zeros(1, 1, 8, 8))
+    assert found["alias"].item() == pytest.approx(0.1 * alias_penalty(model).item())
+    assert found["alias"] > 0
+    assert found["size_budget"].item() == pytest.approx(size_budget(model, 100.0, {"0": 64}).item())
+    assert found["size_budget"] > 0
+    assert not Classifier(model, OptimiserConfig(), 256)._penalties(torch.zeros(1, 1, 8, 8))
+
+
+def test_a_penalty_that_the_model_cannot_have_is_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="no layer whose bandwidth is known"):
+        Classifier(nn.Linear(1, 1), OptimiserConfig(alias_penalty=0.1), 3)

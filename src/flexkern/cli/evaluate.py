@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 
 from .text import size_text, table
 
@@ -12,6 +13,7 @@ EXAMPLES = """\
 examples:
   flexkern eval runs/digits
   flexkern eval runs/mnist-flexnet/weights.safetensors --data-dir ~/data/mnist
+  flexkern eval mnist-flexnet --data-dir ~/data/mnist --resolution 0.5,1,2
   flexkern eval runs/digits | tail -1 | python -m json.tool
 """
 
@@ -24,13 +26,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a run folder, a .safetensors file, or the name of shipped weights",
     )
     parser.add_argument("--data-dir", "--data_dir", metavar="D", help="folder with local copies of the data")
+    parser.add_argument(
+        "--resolution", type=_scales, default=(), metavar="S,S", help="also with samples resized by these, kernels too"
+    )
+
+
+def _scales(text: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(word) for word in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < scale < math.inf for scale in found):
+        raise argparse.ArgumentTypeError(f"must be positive numbers such as 0.5,1,2, got {text!r}")
+    return found
 
 
 def run(options: argparse.Namespace) -> int:
     """Evaluates and prints."""
     from ..training.evaluation import evaluate
 
-    result = evaluate(options.run_or_weights, options.data_dir)
+    result = evaluate(options.run_or_weights, options.data_dir, resolutions=options.resolution)
     if result["sizes"]:
         print(table(["layer", "learned size"], [[name, size_text(size)] for name, size in result["sizes"].items()]))
         print()
@@ -38,5 +53,11 @@ def run(options: argparse.Namespace) -> int:
         f"{result['model']} with {result['parameters']:,} parameters on {result['task']}:"
         f" {100 * result['accuracy']:.2f} % of {result['n']:,} test samples right"
     )
+    if options.resolution:
+        rows = [
+            [f"{at['scale']:g}", size_text(at["shape"]), f"{100 * at['accuracy']:.2f} %"]
+            for at in result["resolutions"]
+        ]
+        print("\n" + table(["resolution", "samples", "test accuracy"], rows))
     print(json.dumps(result))
     return 0

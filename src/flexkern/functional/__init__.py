@@ -10,7 +10,9 @@ from .gabor import sine_atoms as sine_atoms
 from .grid import axis_grid as axis_grid
 from .grid import make_grid as make_grid
 from .grid import pitch as pitch
-from .grid import resample_axis as resample_axis
+from .resize import resize_bandlimited as resize_bandlimited
+from .resolution import Grid as Grid
+from .resolution import resample_axis as resample_axis
 from .variance import kernel_gain as kernel_gain
 from .variance import readout_std as readout_std
 from .window import continuous_window as continuous_window

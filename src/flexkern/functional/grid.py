@@ -3,7 +3,6 @@
 Legend: ``k`` samples per axis, ``D`` axes, ``*K`` the lengths of all axes.
 """
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -80,39 +79,3 @@ def make_grid(
 def pitch(length: int) -> float:
     """Distance of two neighbouring samples, ``2 / (k - 1)``; the whole extent 2 for a single sample."""
     return 2.0 / max(length - 1, 1)
-
-
-def resample_axis(
-    length: int,
-    scale: float,
-    *,
-    causal: bool = False,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
-) -> Tensor:  # shape: (k',)
-    """Positions of the same kernel on a signal sampled ``scale`` times as densely.
-
-    The step becomes ``pitch(length) / scale`` exactly, and as many samples are taken as fit into [-1, 1]:
-    symmetric about 0 (an odd grid keeps its sample at 0), or counted back from +1 if ``causal``. So a kernel
-    of 17 samples has 33 at twice the resolution (Romero et al. 2022, integer scales).
-
-    Raises:
-        ValueError: if ``scale`` is not positive, or so small that an even kernel has no sample left.
-
-    Example:
-        >>> resample_axis(5, 2.0).tolist()
-        [-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0]
-    """
-    if not scale > 0:
-        raise ValueError(f"`scale` must be positive, got {scale}.")
-    step = pitch(length) / scale
-    tolerance = 1e-9  # a sample that falls on the border up to rounding belongs to the kernel
-    if causal:
-        count = math.floor(2 / step + tolerance) + 1 if length > 1 else 1
-        return 1 - step * torch.arange(count - 1, -1, -1, device=device, dtype=dtype or torch.get_default_dtype())
-    offset = 0.5 if length % 2 == 0 else 0.0
-    if offset * step > 1 + tolerance:
-        raise ValueError(f"`scale` {scale:g} leaves no sample of a kernel of {length}.")
-    half = math.floor(1 / step - offset + tolerance) if length > 1 else 0
-    index = torch.arange(-half - 2 * offset, half + 1, device=device, dtype=dtype or torch.get_default_dtype())
-    return step * (index + offset)

@@ -10,6 +10,7 @@ from .gabornet import GaborNet as GaborNet
 from .magnet import MAGNet as MAGNet
 from .mlp import MLP as MLP
 from .multiplicative import MultiplicativeGenerator as MultiplicativeGenerator
+from .points import Points as Points
 from .region import Region as Region
 from .siren import SIREN as SIREN
 from .table import Table as Table
@@ -21,6 +22,7 @@ GENERATORS: dict[str, Callable[..., Generator]] = {
     "siren": SIREN,
     "mlp": MLP,
     "table": Table,
+    "points": Points,
 }
 
 

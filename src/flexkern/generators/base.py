@@ -1,6 +1,7 @@
 """What every kernel generator is: features of a position and a linear readout."""
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,8 @@ class Generator(nn.Module, metaclass=Deferred):
         ValueError: if ``dims`` or ``channels`` is not positive.
     """
 
+    factored: ClassVar[bool] = True
+    """Whether layers keep readout and features apart: one set of features serves all channels, and is not sparse."""
     readout_weight: nn.Parameter
     readout_bias: nn.Parameter | None
 

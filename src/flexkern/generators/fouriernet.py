@@ -1,9 +1,7 @@
 """FourierNet: products of plane waves."""
 
 import torch
-from torch import Tensor
 
-from ..functional.bandlimit import sine_frequency
 from .multiplicative import MultiplicativeGenerator
 from .region import Region
 
@@ -11,8 +9,8 @@ from .region import Region
 class FourierNet(MultiplicativeGenerator):
     r"""Multiplicative network with sine filters :math:`g_l(x) = \sin(W_l x + b_l)`.
 
-    Fathony et al. 2021. Deviation: ``input_scale`` starts at 25.6, not at 256 as in the authors' FlexConv
-    code, which is far above the Nyquist frequency of usual kernels.
+    Fathony et al. 2021. Deviation: it starts below the Nyquist frequency of the grid; the authors' FlexConv code has
+    an ``input_scale`` of 256, far above that of usual kernels.
 
     See :class:`MultiplicativeGenerator` for the arguments.
 
@@ -28,7 +26,7 @@ class FourierNet(MultiplicativeGenerator):
         *,
         hidden: int = 32,
         layers: int = 3,
-        input_scale: float = 25.6,
+        input_scale: float | None = None,
         region: Region | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -44,6 +42,3 @@ class FourierNet(MultiplicativeGenerator):
             dtype=dtype,
         )
         self.reset_parameters()
-
-    def filter_frequencies(self, stddevs: float = 1.0) -> Tensor:
-        return sine_frequency(self.wave_vector)

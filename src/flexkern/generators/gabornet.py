@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from ..functional.bandlimit import gabor_frequency
 from ..functional.gabor import gabor_atoms
 from .multiplicative import MultiplicativeGenerator
 from .region import Region
@@ -17,7 +16,8 @@ class GaborNet(MultiplicativeGenerator):
     .. math:: g_{lj}(x) = \exp\left(-\tfrac12 \gamma_{lj}^2 \|x - \mu_{lj}\|^2\right) \sin(W_{lj} x + b_{lj})
 
     Fathony et al. 2021. At the start :math:`\gamma \sim \mathrm{Gamma}(6 / (L + 1), 1)`, wave vectors are
-    proportional to ``gamma`` and centres are uniform where the kernel is sampled (``region``).
+    proportional to ``gamma`` and centres are uniform where the kernel is sampled (``region``); filters that
+    this puts above the Nyquist frequency of the grid are drawn anew below it, unless ``input_scale`` is given.
 
     See :class:`MultiplicativeGenerator` for the arguments.
 
@@ -33,7 +33,7 @@ class GaborNet(MultiplicativeGenerator):
         *,
         hidden: int = 32,
         layers: int = 3,
-        input_scale: float = 25.6,
+        input_scale: float | None = None,
         region: Region | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
@@ -56,11 +56,14 @@ class GaborNet(MultiplicativeGenerator):
     def filters_at(self, points: Tensor) -> Tensor:  # (D, P) -> (L + 1, H, P)
         return gabor_atoms(points, self.wave_vector, self.phase, self.gamma, self.mu)
 
-    def filter_frequencies(self, stddevs: float = 1.0) -> Tensor:
-        return gabor_frequency(self.wave_vector, self.gamma, stddevs)
+    @property
+    def inverse_width(self) -> Tensor:
+        return self.gamma
 
-    def reset_features(self) -> None:
-        super().reset_features()
+    def narrow_spectra(self, factor: Tensor) -> None:
+        self.gamma.mul_(factor)
+
+    def place_atoms(self) -> None:
         reset_atoms(self, self.gamma, self.mu, [ALPHA / (self.layers + 1)] * (self.layers + 1))
 
 

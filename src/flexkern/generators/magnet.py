@@ -5,7 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..functional.bandlimit import gabor_frequency
 from ..functional.gabor import gabor_atoms
 from .gabornet import ALPHA, reset_atoms
 from .multiplicative import MultiplicativeGenerator
@@ -19,8 +18,9 @@ class MAGNet(MultiplicativeGenerator):
 
     Romero et al. 2022. At the start :math:`\gamma_l \sim \mathrm{Gamma}(6 / (l + 1), 1)`, so atoms widen
     with depth, wave vectors are proportional to ``gamma``, and centres are uniform where the kernel is sampled
-    (``region``). Deviations: the readout keeps the variance of the signal (the authors draw torch's default for
-    a linear map), and the centres follow a causal window to +1.
+    (``region``). Deviations: filters that this puts above the Nyquist frequency of the grid are drawn anew below it,
+    with wide atoms (``input_scale=25.6`` draws as the authors do); the readout keeps the variance of the signal (the
+    authors draw torch's default for a linear map), and the centres follow a causal window to +1.
 
     Args:
         rotated: each atom's axes are turned by a learned angle (two dimensions only).
@@ -45,7 +45,7 @@ class MAGNet(MultiplicativeGenerator):
         *,
         hidden: int = 32,
         layers: int = 3,
-        input_scale: float = 25.6,
+        input_scale: float | None = None,
         rotated: bool = False,
         region: Region | None = None,
         device: torch.device | str | None = None,
@@ -72,13 +72,15 @@ class MAGNet(MultiplicativeGenerator):
     def filters_at(self, points: Tensor) -> Tensor:  # (D, P) -> (L + 1, H, P)
         return gabor_atoms(points, self.wave_vector, self.phase, self.gamma, self.mu, self.angle)
 
-    def filter_frequencies(self, stddevs: float = 1.0) -> Tensor:
+    @property
+    def inverse_width(self) -> Tensor:
         # A turned envelope is at most as wide in the spectrum as its widest axis.
-        gamma = self.gamma if self.angle is None else self.gamma.abs().amax(dim=-1, keepdim=True)
-        return gabor_frequency(self.wave_vector, gamma, stddevs)
+        return self.gamma if self.angle is None else self.gamma.abs().amax(dim=-1, keepdim=True)
 
-    def reset_features(self) -> None:
-        super().reset_features()
+    def narrow_spectra(self, factor: Tensor) -> None:
+        self.gamma.mul_(factor)
+
+    def place_atoms(self) -> None:
         reset_atoms(self, self.gamma, self.mu, [ALPHA / (layer + 1) for layer in range(self.layers + 1)])
         if self.angle is not None:
             self.angle.uniform_(0, 2 * math.pi)

@@ -6,8 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..functional.bandlimit import gaussian_frequency, sine_frequency
 from ..functional.gabor import sine_atoms
+from ..functional.resolution import Grid
 from .base import Generator
+
+DRAWN_SCALE = 25.6
+"""The authors' ``input_scale`` for kernels of images."""
+STDDEVS = 2.0
+"""Where Gaussian spectra are cut for the bound that the initialisation keeps (as in the authors' runs)."""
+ENVELOPES = 0.05
+"""Largest part of a filter's bound that envelopes take where it is drawn anew; the window localises kernels anyway."""
 
 
 class MultiplicativeGenerator(Generator):
@@ -23,12 +32,17 @@ class MultiplicativeGenerator(Generator):
         hidden: features ``H`` per filter, and the number of features ``M``.
         layers: linear maps ``L`` between filters; 0 leaves a single filter.
         input_scale: bandwidth at the start; wave vectors are drawn proportional to ``input_scale / sqrt(L + 1)``.
+            None (the default) draws as the authors do, with 25.6, and then draws filters anew that exceed an equal
+            share of the Nyquist frequency of the grid: wave vectors fill that share evenly. So :meth:`bandwidth` starts
+            at most at Nyquist; the authors' starts about five times above it for kernels of images.
     """
 
-    def __init__(self, dims: int, channels: int, *, hidden: int, layers: int, input_scale: float, **base: Any) -> None:
+    def __init__(
+        self, dims: int, channels: int, *, hidden: int, layers: int, input_scale: float | None, **base: Any
+    ) -> None:
         if layers < 0:
             raise ValueError(f"`layers` must not be negative, got {layers}.")
-        if not input_scale > 0:
+        if input_scale is not None and not input_scale > 0:
             raise ValueError(f"`input_scale` must be positive, got {input_scale}.")
         super().__init__(dims, channels, num_features=hidden, **base)
         self.layers = layers
@@ -43,9 +57,20 @@ class MultiplicativeGenerator(Generator):
         """All filters ``g_l`` at a list of points."""
         return sine_atoms(points, self.wave_vector, self.phase)
 
+    @property
+    def inverse_width(self) -> Tensor | None:  # (L + 1, H, D) or (L + 1, H, 1)
+        """Of every atom's envelope, as its spectrum has it; None for plane waves."""
+        return None
+
     def filter_frequencies(self, stddevs: float = 1.0) -> Tensor:
-        """Top frequency of every filter's atoms, shape (L + 1, H, D), in Hz per unit coordinate."""
-        raise NotImplementedError
+        r"""Top frequency of every filter's atoms, shape (L + 1, H, D), in Hz per unit coordinate.
+
+        :math:`f^+_{lja} = (|W_{lja}| + h \gamma_{lja}) / 2\pi`, the window of an atom being cut ``h`` = ``stddevs``
+        standard deviations out in its spectrum.
+        """
+        frequency = sine_frequency(self.wave_vector)
+        width = self.inverse_width
+        return frequency if width is None else frequency + gaussian_frequency(width, stddevs)
 
     def features_at(self, points: Tensor) -> Tensor:  # (D, P) -> (H, P)
         filters = self.filters_at(points)
@@ -63,9 +88,36 @@ class MultiplicativeGenerator(Generator):
 
     def reset_features(self) -> None:
         # The authors' distributions: torch's default for a pointwise map of D inputs, scaled.
-        bound = self.input_scale / math.sqrt((self.layers + 1) * self.dims)
+        bound = (self.input_scale or DRAWN_SCALE) / math.sqrt((self.layers + 1) * self.dims)
         self.wave_vector.uniform_(-bound, bound)
         self.phase.uniform_(-math.pi, math.pi)
         bound = 1 / math.sqrt(self.num_features)
         self.mixing_weight.uniform_(-bound, bound)
         self.mixing_bias.uniform_(-bound, bound)
+        self.place_atoms()
+        if self.input_scale is None:
+            self._start_below_nyquist()
+
+    def place_atoms(self) -> None:
+        """Draw what else filters have; wave vectors may be scaled."""
+
+    def _start_below_nyquist(self) -> None:
+        """Draw filters anew that exceed their share, their atoms' frequencies evenly up to it.
+
+        Scaled down instead, all atoms but the one that set the bound would be nearly constant, and so the kernels.
+        """
+        limits = Grid(self.region.lengths, self.region.causal).nyquist
+        seen = [limit for limit, length in zip(limits, self.region.lengths, strict=True) if length > 1] or limits
+        share = self.wave_vector.new_tensor([max(limit, min(seen)) for limit in limits]) / (self.layers + 1)
+        over = (self.filter_frequencies(STDDEVS).amax(1) > share).any(-1)[:, None, None]
+        room = 2 * math.pi * share
+        if self.inverse_width is not None:
+            largest = STDDEVS * self.inverse_width.flatten(1).amax(1)[:, None, None]
+            self.narrow_spectra(torch.where(over, (ENVELOPES * room.min() / largest).clamp(max=1), 1))
+            room = room - STDDEVS * self.inverse_width
+        drawn = torch.empty_like(self.wave_vector).uniform_(-1, 1) * room
+        self.wave_vector.copy_(torch.where(over, drawn, self.wave_vector))
+
+    def narrow_spectra(self, factor: Tensor) -> None:  # (L + 1, 1, 1)
+        """Multiply the inverse widths of every filter's atoms."""
+        raise NotImplementedError

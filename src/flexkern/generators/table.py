@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class Table(Generator):
         >>> Table(1, 4, size=(3,))(torch.tensor([[0.0]])).shape
         torch.Size([4, 1])
     """
+
+    factored: ClassVar[bool] = False  # nearly all features are zero nearly everywhere
 
     def __init__(
         self,

@@ -1,12 +1,13 @@
 """The arguments of a convolution, parsed once: nn.ConvNd's meaning, and errors that name the argument."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
 from ..engines import Padding
+from ..functional.resolution import Grid
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
@@ -116,6 +117,27 @@ def _parse_padding(
     if isinstance(padding, str):
         raise ValueError(f"`padding` must be integers, 'same' or 'valid', got {padding!r}.")
     return tuple((p, p) for p in per_axis("padding", padding, len(spans), least=0))
+
+
+def resample_arguments(trained: ConvArguments, grid: Grid) -> ConvArguments:
+    """The arguments for signals of the resolution of ``grid``, given those at the resolution of training.
+
+    Kernel and padding cover the same extent as before; stride and dilation stay, in samples.
+    """
+    if grid.scale == (1.0,) * trained.dims:
+        return trained
+    spans = tuple(d * (k - 1) for d, k in zip(trained.dilation, grid.lengths, strict=True))
+    if trained.same or trained.causal:
+        padding = _parse_padding("same", spans, trained.stride, causal=trained.causal)
+    else:
+        axes = zip(trained.padding, trained.dilation, trained.kernel_size, spans, grid.scale, strict=True)
+        grown = ((sides, s, span - s * d * (k - 1)) for sides, d, k, span, s in axes)
+        # Where no whole kernel fits into the horizon, padding makes up for what it is short of.
+        padding = tuple(
+            (max(round(s * left + more / 2), 0), max(round(s * right + more / 2), 0))
+            for (left, right), s, more in grown
+        )
+    return replace(trained, kernel_size=grid.lengths, padding=padding)
 
 
 def crop_padding(arguments: ConvArguments, bounds: Sequence[tuple[int, int]]) -> Padding:

@@ -18,10 +18,11 @@ from ..engines import (
     plan_conv,
     run,
 )
+from ..functional.resolution import Grid
 from ..generators import Generator, Region, get_generator
 from ..precision import agreed_dtype
 from ..windows import Bounds, GaussianWindow
-from .arguments import ConvArguments, check_input, crop_padding
+from .arguments import ConvArguments, check_input, crop_padding, resample_arguments
 from .cache import reuse, reuse_spectrum
 from .sampling import count_features, sample_weight
 from .sizing import current_bounds
@@ -53,7 +54,8 @@ class ContinuousConv(nn.Module):
         dtype: torch.dtype | None,
     ) -> None:
         super().__init__()
-        self.arguments = arguments
+        self.arguments = self._trained_arguments = arguments
+        self.grid = Grid(arguments.kernel_size, arguments.causal) if window is None else window.grid
         self.engine = check_engine(engine)
         self.window = window
         region = _initial_region(arguments, window)
@@ -116,7 +118,7 @@ class ContinuousConv(nn.Module):
 
     def factored_weight(self) -> Weight:
         """The kernel as sampled now, as factors where the generator has them; a ValueError unless it is finite."""
-        weight = sample_weight(self.generator, self.window, self.bounds, self.out_channels)
+        weight = sample_weight(self.generator, self.window, self.grid, self.bounds, self.out_channels)
         check_finite(weight)
         return weight
 
@@ -124,6 +126,24 @@ class ContinuousConv(nn.Module):
     def weight(self) -> Tensor:  # shape: (out, in / groups, *size)
         """The kernel as sampled now, after window and crop."""
         return dense(self.factored_weight())
+
+    def resample(self, scale: float | Sequence[float]) -> None:
+        """Serve signals that are sampled ``scale`` times as densely as now; see :func:`flexkern.at_resolution`.
+
+        Raises:
+            ValueError: for a scale that is not positive, or at which the kernel is smaller than one sample.
+        """
+        grid = self.grid.at(scale)
+        reach = (1.0,) * self.dims if self.window is None else tuple(self.window.reach().tolist())
+        for size, step, horizon in zip(reach, grid.steps, grid.horizon, strict=True):
+            if horizon > 1 and 2 * size < step:
+                raise ValueError(
+                    f"`scale` {scale} makes the kernel smaller than one sample: it spans {2 * size:.3g} of the "
+                    f"[-1, 1] coordinate, samples would lie {step:.3g} apart."
+                )
+        self.arguments, self.grid = resample_arguments(self._trained_arguments, grid), grid
+        if self.window is not None:
+            self.window.follow(grid)
 
     def plan(self, shape: Sequence[int], *, channels_last: bool = False) -> Plan:
         """How an input of ``shape`` is convolved; ``print(layer.plan(x.shape).explain())``.
@@ -154,7 +174,7 @@ class ContinuousConv(nn.Module):
     def forward(self, input: Tensor) -> Tensor:
         check_input(input, self.arguments, type(self).__name__)
         batched = input.dim() == self.dims + 2
-        entry = reuse(self, self.bounds, self.factored_weight)
+        entry = reuse(self, (self.grid, self.bounds), self.factored_weight)
         weight = self.factored_weight() if entry is None else entry.weight
         dtype = agreed_dtype(input, self.generator.readout_weight.dtype, type(self).__name__)
         signal = (input if batched else input.unsqueeze(0)).to(dtype)  # weights are sampled in float32 at least

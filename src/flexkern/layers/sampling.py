@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from ..engines import FactoredWeight, Weight
-from ..functional.grid import make_grid
-from ..generators import Generator, Table, evaluate_features
+from ..functional.resolution import Grid
+from ..generators import Generator, evaluate_features
 from ..precision import autocast_off
 from ..windows import Bounds, GaussianWindow
 
@@ -13,21 +13,25 @@ from ..windows import Bounds, GaussianWindow
 def sample_weight(
     generator: Generator,
     window: GaussianWindow | None,
+    grid: Grid,
     bounds: Bounds,
     out_channels: int,
 ) -> Weight:  # shape: (out, in / groups, *size)
-    r"""The kernel :math:`\psi(x) = w(x) \sum_m R_m F_m(x)` at the samples within ``bounds``.
+    r"""The kernel :math:`\psi(x) = w(x) \sum_m R_m F_m(x)` at the samples of ``grid`` within ``bounds``.
 
     Channel ``o * in + i`` of the generator is kernel (o, i). The result stays factored unless the window
-    differs by channel or the generator holds the values themselves. Sampling is done in float32 at least, also
-    under autocast: a kernel's positions need more than 8 bits.
+    differs by channel or the generator is not ``factored``. Sampling is done in float32 at least, also
+    under autocast: a kernel's positions need more than 8 bits. At another resolution than that of training samples
+    are weighted by the length each stands for.
     """
-    reference, region = generator.readout_weight, generator.region
+    reference = generator.readout_weight
     dtype = torch.promote_types(reference.dtype, torch.float32)
     with autocast_off(reference):
-        positions = make_grid(region.lengths, bounds=bounds, causal=region.causal, device=reference.device, dtype=dtype)
+        positions = grid.positions(bounds, device=reference.device, dtype=dtype)
         values = None if window is None else window(positions)
-        if isinstance(generator, Table):
+        if grid.weight != 1:
+            values = torch.full_like(positions[0], grid.weight) if values is None else values * grid.weight
+        if not generator.factored:
             whole = generator(positions).unflatten(0, (out_channels, -1))
             return (whole if values is None else _windowed(whole, values)).to(reference.dtype)
         readout, features = _factors(generator, positions)
@@ -42,7 +46,7 @@ def sample_weight(
 
 def count_features(generator: Generator, window: GaussianWindow | None) -> int:
     """Features of the factored weight that :func:`sample_weight` gives, 0 where it gives a dense one."""
-    if isinstance(generator, Table) or (window is not None and window.per_channel):
+    if not generator.factored or (window is not None and window.per_channel):
         return 0
     return generator.readout_weight.shape[1] + (generator.readout_bias is not None)
 

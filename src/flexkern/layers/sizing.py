@@ -38,7 +38,7 @@ def _version(tensor: Tensor) -> tuple[Any, ...]:
 
 
 def _key(window: GaussianWindow) -> _Key:
-    return _step, window.threshold, _version(window.log_width), _version(window.centre)
+    return _step, window.threshold, window.grid, _version(window.log_width), _version(window.centre)
 
 
 def _read_to_host(reach: Tensor) -> list[float]:

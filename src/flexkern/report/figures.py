@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from ..atomic import atomic_path
-from ..functional.grid import make_grid
 from ..layers.sizing import current_bounds
 from ..windows import Bounds, GaussianWindow
 
@@ -92,8 +91,7 @@ def _new_figure(width: float, height: float) -> Figure:
 @torch.no_grad()
 def _values(window: GaussianWindow) -> Tensor:  # shape: the last two (or one) lengths
     """The window over its whole horizon."""
-    grid = make_grid(window.lengths, causal=window.causal, dtype=torch.float32)
-    values = window(grid.to(window.log_width.device)).cpu()
+    values = window(window.grid.positions(device=window.log_width.device, dtype=torch.float32)).cpu()
     if values.ndim > len(window.lengths):
         values = values.amax(dim=0)
     return values if values.ndim < 3 else values[values.shape[0] // 2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,11 @@ from .weights import WeightsInfo, find_weights, load_weights
 
 
 def evaluate(
-    run_or_weights: str | Path, data_dir: str | Path | None = None, *, batch_size: int = 256
+    run_or_weights: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    batch_size: int = 256,
+    resolutions: Sequence[float] = (),
 ) -> dict[str, Any]:
     """Rebuilds a model and measures it on the test set of its task.
 
@@ -25,9 +30,10 @@ def evaluate(
         run_or_weights: a run folder, a weights.safetensors file, or the name of weights that come with the
             package.
         data_dir: local copies of the data; by default where the run found them.
+        resolutions: scales at which test samples and kernels are also measured, see :func:`accuracies_at`.
 
     Returns:
-        accuracy, correct, n (test samples), task, model, parameters, sizes, weights (path).
+        accuracy, correct, n (test samples), task, model, parameters, sizes, weights (path); resolutions if asked for.
 
     Raises:
         FileNotFoundError: no such run or weights, or no data.
@@ -40,7 +46,7 @@ def evaluate(
     if info.mean:
         x = normalise(x, torch.tensor(info.mean), torch.tensor(info.std), task.lengths_test)
     correct = count_correct(model, x, task, batch_size=batch_size)
-    return {
+    result = {
         "accuracy": correct / len(x),
         "correct": correct,
         "n": len(x),
@@ -50,6 +56,11 @@ def evaluate(
         "sizes": {name: list(size) for name, size in sizes(model).items()},
         "weights": str(path),
     }
+    if resolutions:
+        from .resolutions import accuracies_at
+
+        result["resolutions"] = accuracies_at(model, x, task, resolutions, batch_size=batch_size)
+    return result
 
 
 def task_of_weights(path: Path, info: WeightsInfo, data_dir: str | Path | None = None) -> Task:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ..analysis import alias_penalty, output_positions, size_budget
 from ..data import build_augmentation
 from ..layers import size_parameters
 from ._lightning import lightning, torchmetrics
@@ -63,7 +64,7 @@ def parameter_groups(model: nn.Module, config: OptimiserConfig) -> list[dict[str
 
 
 class Classifier(lightning.LightningModule):
-    """Cross-entropy, accuracy, AdamW with a warm-up and a cosine, and augmentation of training batches.
+    """Cross-entropy and penalties, accuracy, AdamW with a warm-up and a cosine, augmentation of training batches.
 
     Args:
         model: maps (N, C, *S) to logits (N, classes).
@@ -75,6 +76,9 @@ class Classifier(lightning.LightningModule):
             test.
         augment_share: share of the epochs, the first ones, in which that is done.
         complete: what a batch needs last before the model (:meth:`flexkern.data.Task.complete`).
+
+    Raises:
+        ValueError: for penalties that the model cannot have.
     """
 
     def __init__(
@@ -100,6 +104,9 @@ class Classifier(lightning.LightningModule):
             if config.ema
             else None
         )
+        if config.alias_penalty:
+            alias_penalty(model)  # raises before anything is trained
+        self._positions: dict[str, int] = {}
         self.accuracy = torchmetrics.classification.MulticlassAccuracy(num_classes=classes, average="micro")
 
     @property
@@ -123,7 +130,20 @@ class Classifier(lightning.LightningModule):
         logits = self.model(self.complete(x))
         loss = F.cross_entropy(logits, y, label_smoothing=self.config.label_smoothing)
         self.log("loss/train", loss, on_step=False, on_epoch=True, batch_size=len(y))
+        for name, penalty in self._penalties(self.complete(x[:1])).items():
+            self.log(f"loss/{name}", penalty, on_step=False, on_epoch=True, batch_size=len(y))
+            loss = loss + penalty
         return loss
+
+    def _penalties(self, sample: Tensor) -> dict[str, Tensor]:
+        """What the optimiser's settings ask for beside the cross-entropy."""
+        found = {}
+        if self.config.alias_penalty:
+            found["alias"] = self.config.alias_penalty * alias_penalty(self.model)
+        if self.config.size_budget:
+            self._positions = self._positions or output_positions(self.model, sample.shape[1:])
+            found["size_budget"] = size_budget(self.model, self.config.size_budget, self._positions)
+        return found
 
     def on_train_batch_end(self, *_: Any) -> None:
         """Moves the average."""

@@ -75,6 +75,12 @@ class OptimiserConfig(Checked, section="optimiser."):
     min_lr: float = field(default=0.0, metadata=note("learning rate at the last step (sizes: in proportion)", low=0))
     label_smoothing: float = field(default=0.0, metadata=note("of the cross-entropy", low=0, below=1))
     gradient_clip: float = field(default=0.0, metadata=note("largest norm of the gradient; 0 is off", low=0))
+    alias_penalty: float = field(
+        default=0.0, metadata=note("weight of the penalty on frequencies above Nyquist (published: 0.1)", low=0)
+    )
+    size_budget: float = field(
+        default=0.0, metadata=note("multiply-accumulates a sample that learned sizes may cost; 0 is any", low=0)
+    )
     ema: float = field(
         default=0.0,
         metadata=note("decay of a moving average of the weights that is evaluated; 0 is off", low=0, below=1),

@@ -1,0 +1,104 @@
+"""What learned sizes may cost: a differentiable penalty on the products they need."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..functional.window import window_reach
+from ..layers.base import ContinuousConv
+from ..windows import GaussianWindow
+
+
+def size_budget(model: nn.Module, macs: float, positions: Mapping[str, int]) -> Tensor:
+    r"""Squared logarithm of the expected cost of learned sizes over a budget, where it is above.
+
+    .. math:: \max\Big(\ln \frac{C}{B},\ 0\Big)^2, \qquad
+              C = \sum_l P_l\, O_l \frac{I_l}{g_l} \prod_a \frac{2 r_{la}}{\Delta_{la}}
+
+    with the reach :math:`r` of each window (half of it if causal), the distance :math:`\Delta` of samples, and
+    :math:`P` output positions: the multiply-accumulates of direct convolution for sizes between whole samples. Add it
+    to the loss, times a weight of about 1, to trade accuracy for cost; within the budget it is zero, and its gradient.
+    Ours.
+
+    Args:
+        macs: the budget ``B`` per sample, for all layers of learned size together.
+        positions: output positions per layer and sample, as :func:`output_positions` counts them once.
+
+    Raises:
+        ValueError: for a budget that is not positive, or a model without learned sizes.
+
+    Example:
+        >>> import flexkern
+        >>> layer = flexkern.FlexConv2d(1, 4, kernel_size=33, padding="same")
+        >>> counts = output_positions(layer, (1, 28, 28))
+        >>> bool(size_budget(layer, 1e4, counts) > 0), size_budget(layer, 1e6, counts).item()
+        (True, 0.0)
+    """
+    if not macs > 0:
+        raise ValueError(f"`macs` must be positive, got {macs}.")
+    return (expected_macs(model, positions) / macs).log().clamp_min(0).square()
+
+
+def expected_macs(model: nn.Module, positions: Mapping[str, int]) -> Tensor:  # ()
+    """Multiply-accumulates per sample of all layers of learned size, as a smooth function of their widths.
+
+    Example:
+        >>> import flexkern
+        >>> layer = flexkern.FlexConv2d(1, 4, kernel_size=33, padding="same")
+        >>> round(expected_macs(layer, {"": 784}).item() / (784 * 4), 1)
+        26.5
+    """
+    costs = [
+        positions[name] * layer.out_channels * layer.in_channels // layer.groups * _expected_samples(layer.window)
+        for name, layer in _learned(model).items()
+    ]
+    if not costs:
+        raise ValueError("`model` has no layer of learned size.")
+    return torch.stack(costs).sum()
+
+
+def output_positions(model: nn.Module, shape: Sequence[int]) -> dict[str, int]:
+    """Output positions of every layer of learned size for one sample of ``shape`` (channels, *signal), by name.
+
+    A layer that is used several times counts as often.
+    """
+    layers = _learned(model)
+    counts = dict.fromkeys(layers, 0)
+
+    def hook(name: str) -> Any:
+        def count(_: nn.Module, __: Any, output: Tensor) -> None:
+            counts[name] += math.prod(output.shape[2:])
+
+        return count
+
+    hooks = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
+    reference, modes = next(model.parameters()), {module: module.training for module in model.modules()}
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
+    finally:
+        for handle in hooks:
+            handle.remove()
+        for module, training in modes.items():
+            module.training = training
+    return counts
+
+
+def _learned(model: nn.Module) -> dict[str, Any]:
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, ContinuousConv) and module.window is not None
+    }
+
+
+def _expected_samples(window: GaussianWindow) -> Tensor:  # ()
+    """Product over axes of the reach in samples; whole horizons count once, but their windows still learn to shrink."""
+    reach = window_reach(window.centre, window.width, window.threshold, causal=window.causal)
+    reach = reach.amax(0) if window.per_channel else reach
+    kept = reach - (reach - (2.0 if window.causal else 1.0)).clamp_min(0).detach()
+    sides = 1 if window.causal else 2
+    return torch.stack([sides * r / step for r, step in zip(kept.unbind(-1), window.grid.steps, strict=True)]).prod()
