@@ -12,6 +12,8 @@ from .budget import output_positions as output_positions
 from .budget import size_budget as size_budget
 from .cost import Cost as Cost
 from .cost import count_cost as count_cost
+from .fitting import Fit as Fit
+from .fitting import fit_kernel as fit_kernel
 from .resolution import at_resolution as at_resolution
 from .resolution import refresh_norms as refresh_norms
 from .spectrum import energy_above_nyquist as energy_above_nyquist

@@ -16,23 +16,34 @@ from ..tracing import exporting
 from .base import Baseline2d
 
 
+def hermite_gaussians(u: Tensor, order: int) -> Tensor:  # (*P) -> (order + 1, *P)
+    r"""Derivatives :math:`d^n / du^n \exp(-u^2 / 2) = (-1)^n He_n(u) \exp(-u^2 / 2)` up to ``order``.
+
+    .. math:: He_{n+1}(u) = u He_n(u) - n He_{n-1}(u)
+
+    Example:
+        >>> hermite_gaussians(torch.zeros(5), order=2).shape
+        torch.Size([3, 5])
+    """
+    signed = [torch.ones_like(u), -u]  # (-1)^n He_n
+    for n in range(1, order):
+        signed.append(-u * signed[n] - n * signed[n - 1])
+    return torch.stack(signed[: order + 1]) * torch.exp(-0.5 * u.square())
+
+
 def gaussian_jet(sigma: Tensor, order: int, half: int) -> Tensor:  # () -> (order + 1, 2 * half + 1)
     r"""Derivatives of a Gaussian up to ``order`` at the samples ``-half .. half``, each times :math:`\sigma^n`.
 
-    .. math:: \sigma^n \frac{d^n}{dx^n} G(x; \sigma) = (-1)^n He_n(x / \sigma)\, G(x; \sigma), \qquad
-              He_{n+1}(u) = u He_n(u) - n He_{n-1}(u)
+    .. math:: \sigma^n \frac{d^n}{dx^n} G(x; \sigma) = (-1)^n He_n(x / \sigma)\, G(x; \sigma)
 
-    ``G`` is the normal density, ``He`` are the Hermite polynomials, ``sigma`` counts in samples.
+    ``G`` is the normal density, ``sigma`` counts in samples; see :func:`hermite_gaussians`.
 
     Example:
         >>> gaussian_jet(torch.tensor(2.0), order=4, half=3).shape
         torch.Size([5, 7])
     """
     u = torch.arange(-half, half + 1, device=sigma.device, dtype=sigma.dtype) / sigma
-    signed = [torch.ones_like(u), -u]  # (-1)^n He_n
-    for n in range(1, order):
-        signed.append(-u * signed[n] - n * signed[n - 1])
-    return torch.stack(signed[: order + 1]) * (torch.exp(-0.5 * u.square()) / (sigma * math.sqrt(2 * math.pi)))
+    return hermite_gaussians(u, order) / (sigma * math.sqrt(2 * math.pi))
 
 
 def jet_basis(sigma: Tensor, order: int, half: int) -> Tensor:  # () -> (B, K, K), K = 2 * half + 1

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from . import bench, doctor, evaluate, inspect, recipes, reproduce, train, tune
+from . import bench, doctor, evaluate, fit_kernel, inspect, recipes, reproduce, train, tune
 from .text import Parser, version
 
 COMMANDS: dict[str, ModuleType] = {
     "train": train,
     "eval": evaluate,
     "inspect": inspect,
+    "fit-kernel": fit_kernel,
     "recipes": recipes,
     "doctor": doctor,
     "tune": tune,

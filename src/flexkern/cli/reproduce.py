@@ -19,8 +19,11 @@ examples:
   flexkern reproduce mixed-scales --data-dir ~/data/mnist                      some twenty minutes
   flexkern reproduce adaptive-settings --data-dir ~/data/mnist                 three quarters of an hour
   flexkern reproduce resnet18 --data-dir ~/data/cifar10                        ResNet-18: hours on a GPU
-adaptive-mnist, thin-resnets and resnet18 continue when they are run again: runs that the file of results holds are not
-repeated.
+  flexkern reproduce kernel-fitting --data-dir ~/data/kodak                    a folder of images; hours
+  flexkern reproduce cross-resolution --data-dir ~/data/mnist                  14 to 28 pixels: hours
+  flexkern reproduce cross-resolution-cifar10 --data-dir ~/data/cifar10        16 to 32 pixels: hours
+adaptive-mnist, thin-resnets, resnet18 and cross-resolution continue when they are run again: runs that the file of
+results holds are not repeated.
 """
 
 
@@ -68,8 +71,7 @@ def _comparison(options: argparse.Namespace, out: Path, stated: dict[str, Any]) 
 def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
     from ..reproduce import reproduce_motion
 
-    if not options.data_dir:
-        raise ValueError("motion needs `--data-dir`, a folder of images.")
+    _need_data(options, "a folder of images")
     _trial(reproduce_motion, options, out, stated)
 
 
@@ -78,6 +80,37 @@ def _digits(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> N
 
     trial = {one.name: one for one in (ADAPTIVE_SETTINGS, MIXED_SCALES)}[options.name]
     _trial(functools.partial(reproduce_digits, trial), options, out, stated)
+
+
+def _kernel_fitting(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    from ..reproduce import reproduce_kernel_fitting
+
+    _need_data(options, "a folder of images")
+    if (options.only or options.seeds) and not options.out:
+        raise ValueError(f"a part of {options.name} would replace the whole in {out}: give `--out`.")
+    if options.epochs:
+        raise ValueError("kernel-fitting has no epochs; `flexkern fit-kernel` takes `--steps`.")
+    result = reproduce_kernel_fitting(out, options.data_dir, **stated)
+    rows = [
+        [row["target"], row["network"], f"{row['psnr_mean']:.1f} dB", f"{row['parameters']:,}"]
+        for row in result["rows"]
+    ]
+    print(table(["target", "network", "PSNR", "parameters"], rows))
+
+
+def _cross_resolution(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    from ..reproduce import reproduce_cross_resolution
+
+    _need_data(options, "where the data are")
+    result = reproduce_cross_resolution(options.name, out, options.data_dir, epochs=options.epochs, **stated)
+    keys = ("source", "out_of_box", "enlarged", "tuned")
+    rows = [[name, *(f"{100 * net[f'{key}_mean']:.2f}" for key in keys)] for name, net in result["nets"].items()]
+    print(table(["network", "half, %", "whole, out of the box", "ordinary kernels enlarged", "fine-tuned"], rows))
+
+
+def _need_data(options: argparse.Namespace, what: str) -> None:
+    if not options.data_dir:
+        raise ValueError(f"{options.name} needs `--data-dir`, {what}.")
 
 
 def _trial(reproduce: Any, options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
@@ -107,6 +140,9 @@ _RUNS = {
     "motion": _motion,
     "mixed-scales": _digits,
     "adaptive-settings": _digits,
+    "kernel-fitting": _kernel_fitting,
+    "cross-resolution": _cross_resolution,
+    "cross-resolution-cifar10": _cross_resolution,
 }
 
 

@@ -5,7 +5,10 @@ from .adaptive_settings import ADAPTIVE_SETTINGS as ADAPTIVE_SETTINGS
 from .comparison import Comparison as Comparison
 from .comparison import Contestant as Contestant
 from .comparison import reproduce_comparison as reproduce_comparison
+from .cross_resolution import CROSS_RESOLUTION as CROSS_RESOLUTION
+from .cross_resolution import reproduce_cross_resolution as reproduce_cross_resolution
 from .digits import reproduce_digits as reproduce_digits
+from .kernel_fitting import reproduce_kernel_fitting as reproduce_kernel_fitting
 from .mixed_scales import MIXED_SCALES as MIXED_SCALES
 from .motion import reproduce_motion as reproduce_motion
 from .resnet18 import RESNET18 as RESNET18

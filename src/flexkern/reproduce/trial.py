@@ -7,7 +7,7 @@ import functools
 import itertools
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..analysis import count_cost
 from ..bench.exported import exported_call
 from ..bench.timing import interleave, time_runs
+from ..layers import size_parameters
 from ..training.batches import Batches
 
 ROUNDS = 31
@@ -23,6 +24,7 @@ EQUAL = 1.02
 """Up to this factor more parameters count as equal."""
 Result = dict[str, Any]
 Makers = Mapping[str, Callable[[], nn.Module]]
+Maker = TypeVar("Maker")
 
 
 class Samples(NamedTuple):
@@ -58,21 +60,43 @@ def run_trials(
 
 
 def train(
-    make: Callable[[], nn.Module], samples: Samples, seed: int, *, epochs: int, batch: int, rate: float
+    make: Callable[[], nn.Module],
+    samples: Samples,
+    seed: int,
+    *,
+    epochs: int,
+    batch: int,
+    rate: float,
+    size_rate: float | None = None,
+    penalty: Callable[[nn.Module], Tensor] | None = None,
 ) -> nn.Module:
-    """AdamW with one cycle of the learning rate; the last weights."""
+    """AdamW with one cycle of the learning rate; the last weights.
+
+    Learned sizes have the rate of the rest, or ``size_rate`` and then no decay; ``penalty`` is added to the loss.
+    """
     torch.manual_seed(seed)
     net, batches = make().train(), Batches(*samples, batch, seed=seed)
-    optimiser = torch.optim.AdamW(net.parameters(), rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * len(batches))
+    groups = _groups(net, rate, size_rate)
+    optimiser = torch.optim.AdamW(groups)
+    rates = [group["lr"] for group in groups]
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=epochs * len(batches))
     for epoch in range(epochs):
         batches.set_epoch(epoch)
         for x, y in batches:
             optimiser.zero_grad()
-            F.cross_entropy(net(x), y).backward()
+            loss = F.cross_entropy(net(x), y)
+            (loss if penalty is None else loss + penalty(net)).backward()
             optimiser.step()
             schedule.step()
     return net.eval()
+
+
+def _groups(net: nn.Module, rate: float, size_rate: float | None) -> list[dict[str, Any]]:
+    apart = {id(parameter) for parameter in size_parameters(net)} if size_rate is not None else set()
+    groups: list[dict[str, Any]] = [{"params": [p for p in net.parameters() if id(p) not in apart], "lr": rate}]
+    if apart:
+        groups.append({"params": size_parameters(net), "lr": size_rate, "weight_decay": 0.0})
+    return groups
 
 
 @torch.inference_mode()
@@ -156,7 +180,7 @@ def permutation_test(a: Sequence[float], b: Sequence[float]) -> float:
     return sum(way >= difference(a) - 1e-12 for way in ways) / len(ways)
 
 
-def chosen(nets: Makers, only: Sequence[str]) -> Makers:
+def chosen(nets: Mapping[str, Maker], only: Sequence[str]) -> dict[str, Maker]:
     """The networks asked for, all by default.
 
     Raises:

@@ -1,0 +1,96 @@
+"""Kernel networks of equal parameters on one target, or on all of the published comparison."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..analysis.fitting import RATES, Fit, fit_kernel, steps_to
+from ..training.record import write_result
+from .kernel_nets import FAMILIES, sized_net
+from .kernel_targets import read_target
+from .trial import Result
+
+STEPS, BUDGETS, SIZE = 1000, (1000, 4000), 33
+SYNTHETIC = ("gabor:1", "gabor:4", "gabor:8", "random")
+IMAGES = 2
+"""Images of the folder that are fitted, the first by name."""
+GOOD = 30.0
+"""dB that count as good when convergence is compared."""
+
+
+def reproduce_kernel_fitting(
+    out: str | Path,
+    data_dir: str | Path,
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    only: Sequence[str] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> Result:
+    """Every network on every target with every number of parameters, once per seed of its initialisation.
+
+    The learning rate is the best of :data:`~flexkern.analysis.fitting.RATES` for the first seed, and kept for others.
+
+    Raises:
+        ValueError: for an unknown contestant; FileNotFoundError: too few images in ``data_dir``.
+    """
+    targets = [*SYNTHETIC, *_images(Path(data_dir))]
+    rows: list[Result] = []
+    for target, parameters in ((target, budget) for target in targets for budget in BUDGETS):
+        values = read_target(target, size=SIZE)
+        for name in only or FAMILIES:
+            row = _row(name, values, parameters, seeds)
+            rows.append({"target": Path(target).name, "budget": parameters, "network": name, **row})
+            say(f"{Path(target).name}, {row['parameters']:,} parameters, {name}: {row['psnr_mean']:.1f} dB")
+    settings = {"steps": STEPS, "size": SIZE, "rates": RATES, "seeds": seeds, "good": GOOD}
+    return write_result(out, {"name": "kernel-fitting", **settings, "rows": rows})
+
+
+def _images(folder: Path) -> list[str]:
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    if len(found) < IMAGES:
+        raise FileNotFoundError(f"{folder} must hold {IMAGES} images or more (png, jpg), found {len(found)}.")
+    return [str(path) for path in found[:IMAGES]]
+
+
+def _row(name: str, target: Tensor, parameters: int, seeds: Sequence[int]) -> Result:
+    """One network on one target: the error by seed, and the convergence of the first."""
+    make = functools.partial(sized_net, name, tuple(target.shape), parameters)
+    first = fit_kernel(make, target, steps=STEPS, seed=seeds[0])
+    others = [fit_kernel(make, target, steps=STEPS, rates=[first.rate], seed=seed) for seed in seeds[1:]]
+    found = [fit.psnr for fit in (first, *others)]
+    return {
+        "parameters": first.parameters,
+        "rate": first.rate,
+        "psnr": found,
+        "psnr_mean": statistics.mean(found),
+        "psnr_sd": statistics.stdev(found) if len(found) > 1 else None,
+        "steps_to_good": steps_to(first, GOOD, target),
+        "curve": first.curve,
+    }
+
+
+def fit_all(
+    target: Tensor,
+    parameters: int,
+    *,
+    only: Sequence[str] = (),
+    say: Callable[[str], None] = lambda text: None,
+    **options: Any,
+) -> dict[str, Fit]:
+    """Every contestant, or those named, with at most so many parameters; ``options`` are those of ``fit_kernel``.
+
+    Raises:
+        ValueError: for an unknown contestant or too few parameters.
+    """
+    found = {}
+    for name in only or FAMILIES:
+        make = functools.partial(sized_net, name, tuple(target.shape), parameters)
+        found[name] = fit_kernel(make, target, **options)
+        say(f"{name}: {found[name].psnr:.1f} dB with {found[name].parameters:,} parameters")
+    return found
