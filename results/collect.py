@@ -5,7 +5,6 @@ python results/collect.py            # only writes RESULTS.md anew
 """
 
 import json
-import math
 import re
 import statistics
 import sys
@@ -13,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER))
+
+from sections import write_section  # noqa: E402
+
 KEPT = ("seed", "accuracy", "validation_accuracy", "epochs", "best_epoch", "seconds", "command", "commit", "written")
 SHARED = ("name", "task", "n_train", "n_validation", "n_test", "parameters", "versions", "machine")
 
@@ -64,140 +67,8 @@ def table() -> str:
     for path in sorted(FOLDER.glob("*.json")):
         if path.name != "published.json":
             result = json.loads(path.read_text())
-            kinds = {"contestants": comparison, "nets": networks, "share": kernels}
-            write = next((kinds[key] for key in kinds if key in result), section)
-            lines += write(path.stem, published[path.stem], result)
+            lines += write_section(path.stem, published[path.stem], result)
     return "\n".join(lines)
-
-
-def section(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    runs = result["runs"]
-    spread = f" +- {100 * result['accuracy_sd']:.2f}" if result["accuracy_sd"] is not None else ""
-    seeds = ", ".join(str(run["seed"]) for run in runs)
-    each = ", ".join(f"{100 * run['accuracy']:.2f}" for run in runs)
-    minutes = ", ".join(f"{run['seconds'] / 60:.0f}" for run in runs)
-    machine, versions = result["machine"], result["versions"]
-    lines = [
-        f"## {name}",
-        "",
-        f"{claim['what']}.",
-        "",
-        "| | accuracy | parameters | source |",
-        "|---|---|---|---|",
-        f"| published | {claim['published']} | | {claim['source']} |",
-        f"| flexkern | {100 * result['accuracy_mean']:.2f}{spread} % | {result['parameters']:,} "
-        f"| results/{name}.json, {len(runs)} seed(s): {seeds} |",
-        "",
-        f"Aim: {100 * claim['aim']:.1f} %. Each run: {each} % on {result['n_test']:,} test samples, touched once; "
-        f"{result['n_train']:,} trained on, {result['n_validation']:,} chose the epoch. Minutes: {minutes}, "
-        f"{machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}; "
-        f"commit {runs[0]['commit'][:10]}. {claim['note']}",
-        "",
-        f"Learned sizes, seed {runs[0]['seed']}, from the first layer to the last: "
-        f"{', '.join(runs[0]['sizes'].values())}.",
-        "",
-    ]
-    return lines
-
-
-def comparison(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    """Several models under one recipe: accuracy beside what they cost."""
-    machine, versions = result["machine"], result["versions"]
-    first = next(iter(result["contestants"].values()))["runs"][0]
-    limits = " / ".join(limit.removesuffix(" %") for limit in first["epochs_to"])
-    lines = [
-        f"## {name}",
-        "",
-        f"{claim['what']}. Published: {claim['published']} ({claim['source']}).",
-        "",
-        "| contestant | test accuracy | seeds | parameters | MACs | activations | one image "
-        f"| forward and backward of 32 | memory, 64 images | epochs to {limits} % |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for title, entry in result["contestants"].items():
-        spread = f" +- {100 * entry['accuracy_sd']:.2f}" if entry["accuracy_sd"] is not None else ""
-        lines.append(
-            f"| {title}: {entry['about']} | {100 * entry['accuracy_mean']:.2f}{spread} % "
-            f"| {', '.join(str(run['seed']) for run in entry['runs'])} | {entry['parameters']:,} "
-            f"| {entry['macs'] / 1e6:.2f} M | {entry['activations'] / 1e3:.1f} k | {1e3 * entry['latency']:.2f} ms "
-            f"| {1e3 * entry['step']:.1f} ms | {mebibytes(entry['memory'])} | {epochs_reached(entry['runs'])} |"
-        )
-    return [
-        *lines,
-        "",
-        f"{first['n_train']:,} trained on, {first['n_validation']:,} chose the epoch, {first['n_test']:,} test images "
-        f"touched once per run. Epochs: the median over seeds of the first epoch whose validation accuracy is there. "
-        f"Times on "
-        f"{machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}. "
-        f"{claim['note']}",
-        "",
-    ]
-
-
-def mebibytes(count: int | None) -> str:
-    return "-" if count is None else f"{count / 2**20:.1f} MiB"
-
-
-def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    """Networks on one task, and some of them against others."""
-    lines = [f"## {name}", "", f"{claim['what']}. Published: {claim['published']} ({claim['source']}).", ""]
-    lines += ["| network | test accuracy | parameters | MACs | one sample, ONNX Runtime | in torch |", "|---" * 6 + "|"]
-    for title, net in result["nets"].items():
-        spread = f" +- {100 * net['test_sd']:.2f}" if net["test_sd"] is not None else ""
-        lines.append(
-            f"| {title} | {100 * net['test_mean']:.2f}{spread} % | {net['parameters']:,} "
-            f"| {thousands(net['macs'])} | {microseconds(net['latency'])} | {microseconds(net['latency_torch'])} |"
-        )
-    lines.append("")
-    for title, found in result["comparisons"].items():
-        rival = "" if found["rival"] in title else f" over {found['rival']}"
-        lines.append(
-            f"* {title}: {100 * found['gain']:+.2f} points{rival}, exact permutation test p = {found['p']:.3f}."
-        )
-    counts, machine = result["counts"], result["machine"]
-    seeds = ", ".join(str(run["seed"]) for run in next(iter(result["nets"].values()))["runs"])
-    return [
-        *lines,
-        "",
-        f"Seeds {seeds}; {counts['train']:,} samples to train, {counts['validation']:,} to choose, "
-        f"{counts['test']:,} to test; {result['epochs']} epochs. Time on {machine['threads']} thread(s) of "
-        f"{machine['cpu']}; torch {result['versions']['torch']}; commit {result['commit'][:10]}. {claim['note']}",
-        "",
-    ]
-
-
-def kernels(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
-    """How far the kernels of a trained model follow its input."""
-    shares = ", ".join(f"{100 * share:.0f} % of the energy of `{layer}`" for layer, share in result["share"].items())
-    return [
-        f"## {name}",
-        "",
-        f"{claim['what']}: {shares} varies with the input. Of {result['n']:,} training images the model "
-        f"tells {100 * result['accuracy']:.2f} %, and {100 * result['accuracy_of_mean']:.2f} % with mean kernels "
-        f"in their place. `{result['command']}`, torch {result['versions']['torch']}, commit {result['commit'][:10]}. "
-        f"{claim['note']}",
-        "",
-        f"![kernels of two digits]({name}.png)",
-        "",
-    ]
-
-
-def thousands(count: int | None) -> str:
-    return "-" if count is None else f"{count / 1e3:,.0f} k"
-
-
-def microseconds(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{1e6 * seconds:.0f} us"
-
-
-def epochs_reached(runs: list[dict[str, Any]]) -> str:
-    """Medians over the runs; a dash where most runs never got there."""
-    found = []
-    for limit in runs[0]["epochs_to"]:
-        epochs = sorted(run["epochs_to"][limit] or math.inf for run in runs)
-        middle = statistics.median_low(epochs)
-        found.append("-" if math.isinf(middle) else str(middle))
-    return " / ".join(found)
 
 
 def main(arguments: list[str]) -> None:
