@@ -11,7 +11,7 @@ from typing import Any
 
 from flexkern.bench.contestants import CONTESTANTS
 from flexkern.bench.problems import CHANNELS, claims, growth_series
-from flexkern.bench.step import CASES, GROWTH_LIMIT
+from flexkern.bench.step import CASES, GROWTH_LIMIT, PENALTY, PENALTY_LIMIT
 from flexkern.bench.store import read_points
 from flexkern.bench.summary import (
     NEAR,
@@ -126,6 +126,9 @@ def step_verdicts(steps: dict[str, Any]) -> list[str]:
     nets = [times(steps[case.name])["ours"] for case in CASES if case.model == "flexnet7" and case.name in steps]
     if len(nets) > 1:
         rows.append(verdict("flexnet7, ours: widest / narrowest window", nets[-1] / nets[0], GROWTH_LIMIT, most=True))
+    parts = [point[PENALTY]["seconds"] / times(point)["ours"] for point in steps.values() if PENALTY in point]
+    if parts:
+        rows.append(verdict("alias penalty over a step, at most", max(parts), PENALTY_LIMIT, most=True))
     shares = [memory_share(point["results"]) for point in steps.values()]
     if known := [share for share in shares if share is not None]:
         rows.append(verdict("memory of a step: ours / authors, at worst", max(known), 1, most=True))

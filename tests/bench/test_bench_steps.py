@@ -93,6 +93,7 @@ def test_steps_are_measured_once(tmp_path, monkeypatch):
     assert len(lines) == 2
     assert points[0]["results"]["authors"]["memory"] == 2**20
     assert points[0]["results"]["ours"]["rounds"] == 2
+    assert 0 < points[0]["penalty"]["seconds"] < 1
     assert points[1]["results"]["authors"] == {"skipped": "takes minutes"}
     assert measure_steps(path, cases=[TINY], rounds=2, say=lambda text: pytest.fail("measured again")) == points[:1]
 

@@ -1,4 +1,7 @@
-"""Measures whole training steps - forward, loss, backward, Adam - ours against the authors' algorithm."""
+"""Measures whole training steps - forward, loss, backward, Adam - ours against the authors' algorithm.
+
+Beside them the alias penalty of the model, forward and backward: what it would add to ours.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..analysis import alias_penalty
 from ..layers import size_parameters, sizes
 from ..models import create_model
 from .authors import authors_model
@@ -65,6 +69,8 @@ CASES = (
 )
 GROWTH_LIMIT = 2.0
 """How much longer FlexNet-7 may take at its largest width than at its smallest, ours."""
+PENALTY, PENALTY_LIMIT = "penalty", 0.03
+"""Part of a step, ours, that the alias penalty may take."""
 
 
 def measure_steps(
@@ -94,11 +100,19 @@ def measure_case(case: StepCase, names: Sequence[str] = CONTESTANTS, rounds: int
     first = {name: time_runs(step) for name, step in steps.items()}
     timings = interleave(steps, first, rounds, give_up=False)
     del steps
+    penalty = {PENALTY: make_penalty(case)}
+    timings |= interleave(penalty, {name: time_runs(run) for name, run in penalty.items()}, rounds)
     results = {name: {**dataclasses.asdict(timings[name]), "memory": step_memory(case, name)} for name in names}
     skipped = {name: {"skipped": "takes minutes"} for name in CONTESTANTS if name not in names}
     learned = {layer: list(size) for layer, size in sizes(case.build()).items()}
     about = {"name": case.name, "model": case.model, "width": case.width, "least": case.least, "sizes": learned}
-    return {**about, "results": results | skipped}
+    return {**about, PENALTY: dataclasses.asdict(timings[PENALTY]), "results": results | skipped}
+
+
+def make_penalty(case: StepCase) -> Callable[[], object]:
+    """The alias penalty of the case's model and its gradients."""
+    model = case.build()
+    return lambda: alias_penalty(model).backward()
 
 
 def make_step(case: StepCase, contestant: str) -> Callable[[], float]:

@@ -19,6 +19,8 @@ examples:
   flexkern reproduce mixed-scales --data-dir ~/data/mnist                      some twenty minutes
   flexkern reproduce adaptive-settings --data-dir ~/data/mnist                 three quarters of an hour
   flexkern reproduce resnet18 --data-dir ~/data/cifar10                        ResNet-18: hours on a GPU
+  flexkern reproduce ablation --data-dir ~/data/mnist                          FlexNet, one part exchanged at a time
+  flexkern reproduce fixed-sizes --data-dir ~/data/mnist                       a learned size against fixed ones
   flexkern reproduce kernel-fitting --data-dir ~/data/kodak                    a folder of images; hours
   flexkern reproduce cross-resolution --data-dir ~/data/mnist                  14 to 28 pixels: hours
   flexkern reproduce cross-resolution-cifar10 --data-dir ~/data/cifar10        16 to 32 pixels: hours
@@ -76,9 +78,10 @@ def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> N
 
 
 def _digits(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
-    from ..reproduce import ADAPTIVE_SETTINGS, MIXED_SCALES, reproduce_digits
+    from ..reproduce import ABLATION, ADAPTIVE_SETTINGS, FIXED_SIZES, MIXED_SCALES, reproduce_digits
 
-    trial = {one.name: one for one in (ADAPTIVE_SETTINGS, MIXED_SCALES)}[options.name]
+    trials = (ABLATION, ADAPTIVE_SETTINGS, FIXED_SIZES, MIXED_SCALES)
+    trial = {one.name: one for one in trials}[options.name]
     _trial(functools.partial(reproduce_digits, trial), options, out, stated)
 
 
@@ -140,6 +143,8 @@ _RUNS = {
     "motion": _motion,
     "mixed-scales": _digits,
     "adaptive-settings": _digits,
+    "ablation": _digits,
+    "fixed-sizes": _digits,
     "kernel-fitting": _kernel_fitting,
     "cross-resolution": _cross_resolution,
     "cross-resolution-cifar10": _cross_resolution,

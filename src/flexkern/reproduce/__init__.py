@@ -1,5 +1,7 @@
 """Comparisons that a paper's claims rest on, each one command and one file of results."""
 
+from .ablation import ABLATION as ABLATION
+from .ablation import FIXED_SIZES as FIXED_SIZES
 from .adaptive_mnist import ADAPTIVE_MNIST as ADAPTIVE_MNIST
 from .adaptive_settings import ADAPTIVE_SETTINGS as ADAPTIVE_SETTINGS
 from .comparison import Comparison as Comparison

@@ -1,0 +1,51 @@
+"""Networks of the ablation: equal but for one part; fixed sizes of equal parameters; the commands."""
+
+import json
+
+import pytest
+import torch
+
+from flexkern import freeze_sizes, sizes
+from flexkern.cli.main import main
+from flexkern.reproduce import digits
+from flexkern.reproduce.ablation import BASE, FIXED, PARTS
+
+
+def count(net):
+    return sum(p.numel() for p in net.parameters())
+
+
+def test_parts_have_about_equal_parameters():
+    counts = {name: count(make()) for name, make in PARTS.items()}
+    assert max(counts.values()) < 1.05 * min(counts.values())
+
+
+def test_fixed_sizes_have_equal_parameters_but_for_the_windows():
+    learned = FIXED["learned"]()
+    windows = sum(p.numel() for name, p in learned.named_parameters() if "window" in name)
+    assert {count(make()) for name, make in FIXED.items() if name != "learned"} == {count(learned) - windows}
+    assert [FIXED[name]().stem[0].size for name in ("3x3", "17x17", "29x29")] == [(3, 3), (17, 17), (29, 29)]
+
+
+@pytest.mark.parametrize("name", [*PARTS, *FIXED])
+def test_every_network_classifies(name):
+    net = {**PARTS, **FIXED}[name]().eval()
+    assert net(torch.randn(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_what_is_exchanged():
+    fixed = PARTS["window as it starts"]()
+    assert not any("window" in name for name, p in fixed.named_parameters() if p.requires_grad)
+    assert sizes(fixed) == sizes(freeze_sizes(PARTS[BASE]()))
+    assert not sizes(PARTS["no window"]())
+    assert not PARTS["hard crop"]().stem[0].window.continuous
+
+
+@pytest.mark.parametrize(("command", "only"), [("ablation", "FlexNet,hard crop"), ("fixed-sizes", "learned,3x3")])
+def test_the_commands(command, only, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(digits, "COUNTS", {"train": 128, "validation": 32, "test": 32})
+    out = tmp_path / "found.json"
+    words = ["--only", only, "--seeds", "0", "--epochs", "1", "--out", str(out)]
+    assert main(["reproduce", command, *words]) == 0
+    assert " against ".join(only.split(",")) in capsys.readouterr().out
+    assert set(json.loads(out.read_text())["nets"]) == set(only.split(","))
