@@ -192,6 +192,27 @@ def fits(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
     ]
 
 
+def budgets(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    """Accuracy and cost by budget, with the figure that the command drew."""
+    lines = [f"## {name}", "", f"{claim['what']}. Published: {claim['published']} ({claim['source']}).", ""]
+    lines += ["| budget | products per image | test accuracy | sizes, first seed |", "|---" * 4 + "|"]
+    for one in result["budgets"]:
+        budget = "none" if one["budget"] is None else f"{one['budget'] / 1e6:g} M"
+        learned = ", ".join("x".join(map(str, size)) for size in one["runs"][0]["sizes"].values())
+        lines.append(f"| {budget} | {one['macs_mean'] / 1e6:.1f} M | {spread(one, 'test')} % | {learned} |")
+    seeds = ", ".join(str(run["seed"]) for run in result["budgets"][0]["runs"])
+    counts = result["counts"]
+    return [
+        *lines,
+        "",
+        f"Seeds {seeds}; {counts['train']:,} samples to train, {counts['test']:,} to test; {result['epochs']} epochs. "
+        f"{provenance(result)} {claim['note']}",
+        "",
+        f"![accuracy against cost]({name}.png)",
+        "",
+    ]
+
+
 def fit_cell(row: dict[str, Any], best: float) -> str:
     value = f"{row['psnr_mean']:.1f}"
     steps = row["steps_to_good"] or "-"
@@ -216,6 +237,7 @@ KINDS: dict[str, Section] = {
     "contestants": comparison,
     "tuning": resolutions,
     "rows": fits,
+    "budgets": budgets,
     "nets": networks,
     "share": kernels,
 }

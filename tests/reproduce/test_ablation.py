@@ -49,3 +49,17 @@ def test_the_commands(command, only, tmp_path, monkeypatch, capsys):
     assert main(["reproduce", command, *words]) == 0
     assert " against ".join(only.split(",")) in capsys.readouterr().out
     assert set(json.loads(out.read_text())["nets"]) == set(only.split(","))
+
+
+def test_budgets(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(digits, "COUNTS", {"train": 128, "validation": 32, "test": 32})
+    out = tmp_path / "budget.json"
+    words = ["--only", "none,5000000", "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
+    assert main(["reproduce", "size-budget", *words]) == 0
+    assert "budget 5000000, seed 1" in capsys.readouterr().out
+    free, tight = json.loads(out.read_text())["budgets"]
+    assert (free["budget"], tight["budget"]) == (None, 5e6)
+    assert tight["macs_mean"] <= free["macs_mean"]
+    assert out.with_suffix(".png").stat().st_size > 1000
+    assert main(["reproduce", "size-budget", "--only", "7", "--out", str(out)]) == 2
+    assert "unknown budget 7; known: none, 40000000" in capsys.readouterr().err

@@ -21,6 +21,7 @@ examples:
   flexkern reproduce resnet18 --data-dir ~/data/cifar10                        ResNet-18: hours on a GPU
   flexkern reproduce ablation --data-dir ~/data/mnist                          FlexNet, one part exchanged at a time
   flexkern reproduce fixed-sizes --data-dir ~/data/mnist                       a learned size against fixed ones
+  flexkern reproduce size-budget --data-dir ~/data/mnist                       accuracy against the cost of sizes
   flexkern reproduce kernel-fitting --data-dir ~/data/kodak                    a folder of images; hours
   flexkern reproduce cross-resolution --data-dir ~/data/mnist                  14 to 28 pixels: hours
   flexkern reproduce cross-resolution-cifar10 --data-dir ~/data/cifar10        16 to 32 pixels: hours
@@ -89,8 +90,7 @@ def _kernel_fitting(options: argparse.Namespace, out: Path, stated: dict[str, An
     from ..reproduce import reproduce_kernel_fitting
 
     _need_data(options, "a folder of images")
-    if (options.only or options.seeds) and not options.out:
-        raise ValueError(f"a part of {options.name} would replace the whole in {out}: give `--out`.")
+    _need_out(options, out)
     if options.epochs:
         raise ValueError("kernel-fitting has no epochs; `flexkern fit-kernel` takes `--steps`.")
     result = reproduce_kernel_fitting(out, options.data_dir, **stated)
@@ -116,10 +116,34 @@ def _need_data(options: argparse.Namespace, what: str) -> None:
         raise ValueError(f"{options.name} needs `--data-dir`, {what}.")
 
 
-def _trial(reproduce: Any, options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
-    """Networks on one task: a row each, then who is better than whom."""
+def _size_budget(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    from ..report.budgets import budgets_figure
+    from ..report.figures import save_figure
+    from ..reproduce import reproduce_size_budget
+
+    _need_out(options, out)
+    epochs = {"epochs": options.epochs} if options.epochs else {}
+    result = reproduce_size_budget(out, options.data_dir, **epochs, **stated)
+    rows = [
+        [
+            "none" if one["budget"] is None else f"{one['budget'] / 1e6:g} M",
+            f"{one['macs_mean'] / 1e6:.1f} M",
+            f"{100 * one['test_mean']:.2f}",
+        ]
+        for one in result["budgets"]
+    ]
+    print(table(["budget", "products", "accuracy %"], rows))
+    save_figure(budgets_figure(result["budgets"]), out.with_suffix(".png"))
+
+
+def _need_out(options: argparse.Namespace, out: Path) -> None:
     if (options.only or options.seeds or options.epochs) and not options.out:
         raise ValueError(f"a part of {options.name} would replace the whole in {out}: give `--out`.")
+
+
+def _trial(reproduce: Any, options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    """Networks on one task: a row each, then who is better than whom."""
+    _need_out(options, out)
     epochs = {"epochs": options.epochs} if options.epochs else {}
     result = reproduce(out, options.data_dir, **epochs, **stated)
     rows = [
@@ -145,6 +169,7 @@ _RUNS = {
     "adaptive-settings": _digits,
     "ablation": _digits,
     "fixed-sizes": _digits,
+    "size-budget": _size_budget,
     "kernel-fitting": _kernel_fitting,
     "cross-resolution": _cross_resolution,
     "cross-resolution-cifar10": _cross_resolution,

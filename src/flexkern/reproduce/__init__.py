@@ -14,4 +14,5 @@ from .kernel_fitting import reproduce_kernel_fitting as reproduce_kernel_fitting
 from .mixed_scales import MIXED_SCALES as MIXED_SCALES
 from .motion import reproduce_motion as reproduce_motion
 from .resnet18 import RESNET18 as RESNET18
+from .size_budget import reproduce_size_budget as reproduce_size_budget
 from .thin_resnets import THIN_RESNETS as THIN_RESNETS
