@@ -30,7 +30,7 @@ from ..training.record import write_result
 from .trial import Result, Samples, accuracy, chosen, train
 
 WIDTH, FACTORS, DROPOUT = 12, ((1, 1), (2, 1)), 0.1
-BATCH, RATE, SIZE_RATE, TUNE_RATE = 64, 0.01, 0.001, 0.003
+BATCH, RATE, SIZE_RATE, TUNE_RATE = 64, 0.01, 0.01, 0.003
 PENALTY = 0.1
 """Weight of the alias penalty, as published."""
 
