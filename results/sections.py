@@ -187,7 +187,7 @@ def fits(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
         "",
         f"{result['size']} x {result['size']} samples, {result['steps']} steps of Adam, the best of the learning rates "
         f"{', '.join(f'{rate:g}' for rate in result['rates'])} for each row and target; mean over seeds {seeds}, "
-        f"the best in bold. {provenance(result)} {claim['note']}",
+        f"the best in bold, steps of the first. {provenance(result)} {claim['note']}",
         "",
     ]
 

@@ -422,7 +422,7 @@ class LayerContract:
 
         def magnitudes(make):
             # The readout's scale follows from the random features: its logarithm is what has a steady mean.
-            draws = [dict(make().named_parameters()) for _ in range(24)]
+            draws = [dict(make().named_parameters()) for _ in range(64)]
             scales = {name: torch.stack([d[name].detach().abs().mean() for d in draws]) for name in draws[0]}
             return {name: (values + 1e-12).log().mean().exp() for name, values in scales.items()}
 

@@ -196,17 +196,29 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
         """Per axis the samples ``(start, stop)`` kept for a reach already read to the host."""
         return self.grid.bounds(reach)
 
+    def spans(self) -> tuple[float, ...]:
+        """The extent of the support within [-1, 1] per axis, read to the host."""
+        sides = 1 if self.causal else 2
+        return tuple(min(sides * reach, 2.0) for reach in self._host_reach())
+
     def follow(self, grid: Grid) -> None:
         """Be sampled on another grid; frozen bounds are those of that grid."""
         self.grid = grid
         if self.frozen_bounds is not None:
-            self.frozen_bounds = self.bounds_of(self.reach().tolist())
+            self.frozen_bounds = self.bounds_of(self._host_reach())
+
+    def _host_reach(self) -> list[float]:
+        """The reach as numbers; the initial one where there are no values."""
+        return self._initial_reach() if self.log_width.is_meta else self.reach().tolist()
 
     def initial_bounds(self) -> Bounds:
         """The samples that the initial width keeps; from plain numbers, so it works on any device."""
+        return self.bounds_of(self._initial_reach())
+
+    def _initial_reach(self) -> list[float]:
         radius = radius_per_width(self.threshold)
         pairs = zip(self.initial_centre, self.initial_width, strict=True)
-        return self.bounds_of([1 - (c - radius * w) if self.causal else abs(c) + radius * w for c, w in pairs])
+        return [1 - (c - radius * w) if self.causal else abs(c) + radius * w for c, w in pairs]
 
     def freeze(self, bounds: Bounds) -> None:
         """Keep ``bounds`` whatever the width does, and stop learning it; see :func:`flexkern.freeze_sizes`."""

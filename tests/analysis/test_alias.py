@@ -9,6 +9,7 @@ from torch import nn
 
 import flexkern
 from flexkern import alias_penalty, alias_report
+from flexkern.analysis import spectrum
 from flexkern.analysis.spectrum import energy_above_nyquist
 from golden import load_golden
 from tolerances import assert_matches
@@ -73,6 +74,16 @@ def test_gradients_of_the_authors(layers, golden, method):
         )
 
 
+def test_generators_of_all_kinds_in_one_model():
+    layers = [
+        flexkern.FlexConv2d(1, 2, size, generator=generator)
+        for size in (9, (1, 9))
+        for generator in ("magnet", "gabornet", "fouriernet", flexkern.MAGNet(rotated=True))
+    ]
+    apart = sum(alias_penalty(layer).item() for layer in layers)
+    assert alias_penalty(nn.ModuleList(layers)).item() == pytest.approx(apart, rel=1e-5)
+
+
 def test_the_bound_per_atom_is_the_tighter(layers):
     assert alias_penalty(layers, 17) < alias_penalty(layers, 17, bound="separate")
 
@@ -127,6 +138,22 @@ def test_descent_on_the_penalty_ends_below_nyquist():
         alias_penalty(layer, window=False).backward()
         optimiser.step()
     assert alias_penalty(layer, window=False).item() < 1e-3
+
+
+def test_a_penalised_kernel_holds_its_energy_below_nyquist():
+    """Trained on noise, which asks for every frequency."""
+    torch.manual_seed(0)
+    x, y = torch.randn(4, 1, 16, 16), torch.randn(4, 4, 16, 16)
+    found = []
+    for weight in (0.0, 1.0):
+        layer = flexkern.FlexConv2d(1, 4, 17, padding="same", init_size=9)
+        optimiser = torch.optim.Adam(layer.parameters(), 0.01)
+        for _ in range(150):
+            optimiser.zero_grad()
+            ((layer(x) - y).square().mean() + weight * alias_penalty(layer)).backward()
+            optimiser.step()
+        found.append(energy_above_nyquist(layer))
+    assert found[1] < min(0.01, found[0])
 
 
 @pytest.mark.parametrize("make", [lambda: nn.Conv2d(1, 1, 3), lambda: flexkern.FlexConv2d(1, 1, 9, generator="siren")])
@@ -188,8 +215,40 @@ def test_factors_and_whole_kernels_give_one_answer(generator):
     assert energy_above_nyquist(per_channel) == pytest.approx(energy_above_nyquist(layer), rel=1e-4)
 
 
-def test_kernels_of_one_sample_have_none():
+def test_axes_of_one_sample_have_no_frequencies():
     assert energy_above_nyquist(flexkern.CKConv2d(1, 1, 1)) == 0.0
+    torch.manual_seed(0)
+    line, flat = flexkern.FlexConv1d(1, 4, 33), flexkern.FlexConv2d(1, 4, (1, 33))
+    with torch.no_grad():
+        for name, value in line.generator.named_parameters():
+            target = flat.generator.get_parameter(name)
+            if value.shape == target.shape:
+                target.copy_(value)
+            else:  # along the first axis the kernel is constant
+                target.zero_()
+                target[..., 1:] = value
+    assert energy_above_nyquist(flat) == pytest.approx(energy_above_nyquist(line), rel=0.3)  # half as fine
+    report = alias_report(flat)[""]
+    assert report.nyquist == 8.0
+    assert report.generator == pytest.approx(alias_report(line)[""].generator, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: flexkern.FlexConv1d(1, 2, 64, causal=True), lambda: flexkern.FlexConv1d(1, 2, 32)]
+)
+def test_causal_and_even_kernels_are_measured(make):
+    torch.manual_seed(0)
+    layer = make()
+    assert 0 < energy_above_nyquist(layer) < 0.2
+    finer = energy_above_nyquist(flexkern.at_resolution(layer, 4.0))
+    assert finer < energy_above_nyquist(layer)
+
+
+def test_large_kernels_are_measured_on_a_less_fine_grid(monkeypatch):
+    layer = _wave_layer(6.5, 2)
+    expected = energy_above_nyquist(layer)
+    monkeypatch.setattr(spectrum, "LARGEST", 2**14)
+    assert energy_above_nyquist(layer) == pytest.approx(expected, abs=1e-3)
 
 
 def test_reports_of_layers_without_a_bound():

@@ -36,6 +36,12 @@ def test_it_averages_the_cost_of_whole_sizes():
     assert sum(found) / len(found) == pytest.approx(sum(counted) / len(counted), rel=0.02)
 
 
+def test_whole_horizons_count_all_their_samples():
+    wide = flexkern.GaussianWindow(width=2.0)
+    assert expected_macs(flexkern.FlexConv2d(1, 1, (5, 1), window=wide), {"": 1}).item() == pytest.approx(5)
+    assert expected_macs(flexkern.FlexConv1d(1, 1, 6, causal=True, window=wide), {"": 1}).item() == pytest.approx(6)
+
+
 def test_a_layer_used_twice_counts_twice():
     layer = flexkern.FlexConv2d(1, 1, 9, padding="same")
     assert output_positions(nn.Sequential(layer, nn.AvgPool2d(2), layer), (1, 8, 8)) == {"0": 64 + 16}
@@ -85,5 +91,8 @@ def test_errors():
     layer = flexkern.FlexConv2d(1, 1, 9)
     with pytest.raises(ValueError, match="`macs` must be positive, got 0"):
         size_budget(layer, 0, {"": 1})
-    with pytest.raises(ValueError, match="no layer of learned size"):
-        size_budget(nn.Conv2d(1, 1, 3), 1e6, {})
+    for model in (nn.Conv2d(1, 1, 3), flexkern.freeze_sizes(flexkern.FlexConv2d(1, 1, 9))):
+        with pytest.raises(ValueError, match="no layer whose size is learned"):
+            size_budget(model, 1e6, {"": 1})
+    with pytest.raises(ValueError, match="`positions` has none for '0'"):
+        size_budget(nn.Sequential(layer), 1e6, {"_orig_mod.0": 5})

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import pickle
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 import flexkern
 from flexkern import at_resolution, refresh_norms
+from flexkern.baselines import NJetConv2d
 from golden import generator_arrays, load_golden, with_prefix
 from tolerances import assert_matches
 
@@ -81,7 +83,7 @@ def test_finer_and_finer_it_is_the_same_operator(name):
         inner = (..., *(slice(n // 3, n - n // 3) for n in coarse.shape[2:]))
         errors.append((apart[inner].norm() / coarse[inner].norm()).item())
     assert errors[-1] < 0.04
-    assert all(later < max(0.6 * earlier, 2e-4) for earlier, later in itertools.pairwise(errors))
+    assert all(later < max(0.6 * earlier, 5e-4) for earlier, later in itertools.pairwise(errors))
 
 
 def _smooth(dims: int, length: int, scale: float) -> torch.Tensor:
@@ -134,10 +136,18 @@ def test_kernels_below_one_sample_are_refused(make):
         at_resolution(net, 0.02)
 
 
+def test_causal_kernels_span_one_side_only():
+    layer = flexkern.FlexConv1d(1, 2, 64, causal=True)  # spans 0.16
+    with pytest.raises(ValueError, match=r"it spans 0.161 of the \[-1, 1\] coordinate, samples would lie 0.265 apart"):
+        at_resolution(layer, 0.12)
+    assert at_resolution(layer, 0.25).size[0] >= 1
+
+
 @pytest.mark.parametrize("scale", [0.0, -2.0, float("nan")])
 def test_scales_must_be_positive(scale):
-    with pytest.raises(ValueError, match="`scale` must be positive"):
-        at_resolution(nn.Conv2d(1, 1, 3), scale, plain="enlarge")
+    for plain in ("keep", "enlarge"):
+        with pytest.raises(ValueError, match="`scale` must be positive"):
+            at_resolution(nn.Conv2d(1, 1, 3), scale, plain=plain)
     with pytest.raises(ValueError, match="`scale` must be positive"):
         at_resolution(LAYERS["flex2d"](), scale)
 
@@ -162,6 +172,52 @@ def test_enlarged_layers_are_layers_of_that_size(padding, mode):
     other.load_state_dict(large.state_dict())
     x = torch.randn(1, 2, 12, 12)
     assert torch.equal(other(x), large(x))
+
+
+def test_other_things_called_resample_are_left_alone():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.resample = nn.Upsample(scale_factor=2)
+
+    at_resolution(Block(), 2.0)
+
+
+def test_subclasses_are_refused_and_shared_layers_stay_shared():
+    class Own(nn.Conv1d):
+        pass
+
+    with pytest.raises(ValueError, match="layer '0': `plain='enlarge'` knows torch's own convolutions only, got Own"):
+        at_resolution(nn.Sequential(Own(1, 1, 3)), 2.0, plain="enlarge")
+    conv = nn.Conv1d(1, 1, 3)
+    large = at_resolution(nn.ModuleDict({"a": conv, "b": conv}), 2.0, plain="enlarge")
+    assert large["a"] is large["b"]
+    assert large["a"].kernel_size == (5,)
+    flex = flexkern.FlexConv1d(1, 1, 9)
+    both = at_resolution(nn.ModuleDict({"a": flex, "b": flex}), 2.0)
+    assert both["a"].kernel_size == both["b"].kernel_size == (17,)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda layer: pickle.loads(pickle.dumps(layer))])
+def test_copies_stay_at_their_resolution(copied):
+    fine = at_resolution(flexkern.FlexConv2d(1, 1, 17, padding="same"), 1.5)
+    assert copied(fine).grid == fine.grid
+    assert torch.equal(copied(fine).weight, fine.weight)
+    assert copied(fine).kernel_size == fine.kernel_size
+
+
+def test_frozen_sizes_are_those_of_the_widths_loaded():
+    layer = flexkern.FlexConv2d(1, 1, 17, padding="same", init_size=9)
+    fine = flexkern.freeze_sizes(at_resolution(flexkern.FlexConv2d(1, 1, 17, padding="same"), 2.0))
+    fine.load_state_dict(layer.state_dict())
+    assert fine.size == at_resolution(layer, 2.0).size
+
+
+def test_meta_models_change_resolution():
+    layer = flexkern.FlexConv2d(1, 1, 17, padding="same", device="meta")
+    assert at_resolution(layer, 2.0).size == (5, 5)
+    with torch.device("meta"):
+        assert at_resolution(NJetConv2d(1, 1), 2.0).kernel_size == (9, 9)
 
 
 def test_constant_kernels_keep_their_sum():

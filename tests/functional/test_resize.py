@@ -57,6 +57,9 @@ def test_gradients_and_dtypes():
     x = torch.randn(2, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: resize_bandlimited(x, (8,)), x)
     assert resize_bandlimited(torch.ones(4), (6,)).dtype == torch.float32
+    assert resize_bandlimited(torch.ones(4, dtype=torch.bfloat16), (6,)).dtype == torch.bfloat16
+    with pytest.raises(ValueError, match=r"`x` must be floating point, got torch\.int64"):
+        resize_bandlimited(torch.ones(4, dtype=torch.int64), (6,))
     same = torch.randn(3, 4)
     assert torch.equal(resize_bandlimited(same, (4,)), same)
 

@@ -404,6 +404,7 @@ class TestSaturation:
             with pytest.warns(UserWarning, match=self.MESSAGE) as caught:
                 layer(x)
             assert len(caught) == 1
+            assert caught[0].filename == __file__
             layer(x)  # warnings are errors here
             layer.eval()(x)
 

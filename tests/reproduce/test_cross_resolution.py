@@ -57,6 +57,7 @@ def test_the_command_goes_on_where_it_was(data, tmp_path, capsys):
     found = json.loads(out.read_text())["nets"]["conv 3x3"]
     assert [each["seed"] for each in found["runs"]] == [0, 1]
     assert found["source_sd"] is not None
+    assert found["parameters"] == found["runs"][0]["parameters"]
     assert main([*words, *some, "--epochs", "2"]) == 2
     assert "holds a comparison of other settings" in capsys.readouterr().err
 

@@ -96,6 +96,7 @@ def test_the_range_is_that_of_the_target():
     assert peak_ratio(torch.tensor([-3.0, 1.0]), 0.16) == pytest.approx(20.0)
     assert peak_ratio(torch.tensor([2.0, 2.0]), 0.01) == pytest.approx(20.0)  # a constant has none: 1
     assert peak_ratio(torch.tensor([0.0, 1.0]), 0.0) == 200.0
+    assert peak_ratio(torch.tensor([0.0, 1.0]), math.nan) == peak_ratio(torch.tensor([0.0, 1.0]), math.inf) == -200.0
 
 
 def test_a_fit_is_what_it_says():
@@ -110,6 +111,13 @@ def test_a_fit_is_what_it_says():
     assert steps_to(fit, 150, target) is None
     again = fit_all(target, 500, only=["SIREN"], steps=150, rates=[fit.rate])["SIREN"]
     assert again.mse == fit.mse
+
+
+def test_fitting_leaves_the_generator_of_random_numbers_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    fit_all(gabor_target(2.0, 9), 200, only=["SIREN"], steps=2, rates=[1e-2])
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_scale_and_offset_of_a_target_do_not_matter():
@@ -127,7 +135,7 @@ def test_the_command(tmp_path, capsys):
     result, stored = json.loads(printed.splitlines()[-1]), json.loads(out.read_text())
     assert set(result["fits"]) == {"MAGNet", "points"}
     assert stored["fits"] == result["fits"]
-    assert stored["commit"] is not None or "commit" in stored
+    assert {"command", "commit", "machine", "versions"} < set(stored)
     with Image.open(figure) as image:
         assert image.size[0] > 300
 
@@ -141,6 +149,8 @@ def test_the_command(tmp_path, capsys):
         (["gabor:4", "--rates", "fast"], "`--rates` must be numbers"),
         (["gabor:4", "--size", "1"], "`size` must be at least 2"),
         (["gabor:4", "--parameters", "2"], "`parameters` 2 is too few"),
+        (["gabor:4", "--figure", "fits.xyz"], "fits.xyz must end in .png, .svg, .pdf"),
+        (["random", "--only", "MLP", "--rates", "1e30", "--steps", "9"], "the error is not finite with any of `rates`"),
     ],
 )
 def test_user_errors(words, message, capsys):

@@ -25,7 +25,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> RunRecord:
-    return fit(tiny_recipe(data, tmp_path_factory.mktemp("runs") / "tiny", epochs=4), progress=False)
+    return fit(tiny_recipe(data, tmp_path_factory.mktemp("runs") / "tiny", epochs=8), progress=False)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -72,7 +72,7 @@ def test_the_record_states_all_that_is_needed_to_repeat_the_run(finished: RunRec
 
 def test_tables_have_a_row_per_epoch_and_layer(finished: RunRecord) -> None:
     metrics, sizes = rows(finished.folder / "metrics.csv"), rows(finished.folder / "sizes.csv")
-    assert [row["epoch"] for row in metrics] == ["1", "2", "3", "4"]
+    assert [row["epoch"] for row in metrics] == [str(epoch) for epoch in range(1, 9)]
     assert {"loss/train", "loss/validation", "accuracy/validation", "lr", "seconds"} <= set(metrics[0])
     assert len(sizes) == 4 * len(finished.layers)
     last = {row["layer"]: [int(row["size_0"]), int(row["size_1"])] for row in sizes if row["epoch"] == "4"}
@@ -102,7 +102,7 @@ def test_weights_alone_are_enough(finished: RunRecord, data: Path, tmp_path: Pat
 def test_the_same_seed_gives_the_same_run(finished: RunRecord, data: Path, tmp_path: Path) -> None:
     torch.manual_seed(123)
     state = torch.get_rng_state()
-    again = fit(tiny_recipe(data, tmp_path / "again", epochs=4), progress=False)
+    again = fit(tiny_recipe(data, tmp_path / "again", epochs=8), progress=False)
     assert again.accuracy == finished.accuracy
     first, second = (load_file(run.folder / "weights.safetensors") for run in (finished, again))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
@@ -128,7 +128,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 
 def test_resuming_a_finished_run_returns_it(finished: RunRecord, data: Path) -> None:
     before = (finished.folder / "record.json").read_bytes()
-    assert fit(tiny_recipe(data, finished.folder, epochs=4), resume=True, progress=False) == finished
+    assert fit(tiny_recipe(data, finished.folder, epochs=8), resume=True, progress=False) == finished
     assert (finished.folder / "record.json").read_bytes() == before
 
 
@@ -255,3 +255,5 @@ def test_series_without_another_resolution() -> None:
     plain = Task("toy", x, y, x, y, ("a", "b"))
     with pytest.raises(ValueError, match=r"`resolution` 0.01 leaves nothing of samples of \(8,\)"):
         accuracies_at(torch.nn.Flatten(), x, plain, (0.01,))
+    with pytest.raises(ValueError, match=r"the model does not take samples of \(16,\)"):
+        accuracies_at(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8, 2)), x, plain, (2.0,))

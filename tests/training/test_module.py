@@ -101,3 +101,5 @@ def test_penalties_belong_to_the_loss() -> None:
 def test_a_penalty_that_the_model_cannot_have_is_refused_at_once() -> None:
     with pytest.raises(ValueError, match="no layer whose bandwidth is known"):
         Classifier(nn.Linear(1, 1), OptimiserConfig(alias_penalty=0.1), 3)
+    with pytest.raises(ValueError, match=r"`optimiser\.size_budget` needs a model with layers whose size is learned"):
+        Classifier(nn.Linear(1, 1), OptimiserConfig(size_budget=1e6), 3)

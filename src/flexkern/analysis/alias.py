@@ -78,9 +78,10 @@ def _alike(model: nn.Module) -> Iterable[Layers]:
     groups: dict[Hashable, Layers] = defaultdict(list)
     for layer in band_limited(model).values():
         net = layer.generator
+        envelopes = None if net.inverse_width is None else net.inverse_width.shape
         widths = None if layer.window is None else layer.window.log_width.shape
         where = (net.wave_vector.device, net.wave_vector.dtype)
-        groups[layer.grid.nyquist, net.wave_vector.shape, net.inverse_width is None, widths, where].append(layer)
+        groups[layer.grid, net.wave_vector.shape, envelopes, widths, where].append(layer)
     if not groups:
         raise ValueError(
             "`model` has no layer whose bandwidth is known in closed form; use generator='magnet', 'gabornet' or "
@@ -105,7 +106,7 @@ def _penalty(
 ) -> Tensor:
     """Of layers that are alike."""
     nets = [cast(MultiplicativeGenerator, layer.generator) for layer in layers]
-    axes = [axis for axis, length in enumerate(layers[0].grid.horizon) if length > 1]
+    axes = _axes(layers[0])
     limits = [layers[0].grid.nyquist[axis] if resolution is None else nyquist(resolution) for axis in axes]
     filters = nets[0].layers + 1
     excess = _filter_excess(nets, axes, [limit / filters for limit in limits], stddevs, bound)  # (N, n)
@@ -188,12 +189,14 @@ def alias_report(model: nn.Module, *, stddevs: float = 2.0) -> dict[str, LayerFr
 
 
 def _frequencies(layer: ContinuousConv, stddevs: float) -> LayerFrequencies:
-    top = layer.generator.bandwidth(stddevs)
-    axes = [axis for axis, length in enumerate(layer.grid.horizon) if length > 1]
-    window = None if layer.window is None or not axes else _window_frequency([layer], axes, stddevs).item()
-    return LayerFrequencies(
-        min(layer.grid.nyquist),
-        None if top is None else top.item(),
-        window,
-        energy_above_nyquist(layer),
-    )
+    axes = _axes(layer) or list(range(layer.dims))
+    top, net = None, layer.generator
+    if isinstance(net, MultiplicativeGenerator):
+        top = net.filter_frequencies(stddevs)[..., axes].flatten(1).amax(1).sum().item()
+    window = None if layer.window is None else _window_frequency([layer], axes, stddevs).item()
+    return LayerFrequencies(min(layer.grid.nyquist[axis] for axis in axes), top, window, energy_above_nyquist(layer))
+
+
+def _axes(layer: ContinuousConv) -> list[int]:
+    """Axes along which the kernel has more than one sample: only these have frequencies."""
+    return [axis for axis, length in enumerate(layer.grid.horizon) if length > 1]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..functional.window import window_reach
 from ..layers.base import ContinuousConv
 from ..windows import GaussianWindow
+from .modes import evaluating
 
 
 def size_budget(model: nn.Module, macs: float, positions: Mapping[str, int]) -> Tensor:
@@ -28,7 +29,8 @@ def size_budget(model: nn.Module, macs: float, positions: Mapping[str, int]) -> 
         positions: output positions per layer and sample, as :func:`output_positions` counts them once.
 
     Raises:
-        ValueError: for a budget that is not positive, or a model without learned sizes.
+        ValueError: for a budget that is not positive, a model without sizes that are learned now (frozen ones are
+            not), or ``positions`` of another model.
 
     Example:
         >>> import flexkern
@@ -51,12 +53,15 @@ def expected_macs(model: nn.Module, positions: Mapping[str, int]) -> Tensor:  # 
         >>> round(expected_macs(layer, {"": 784}).item() / (784 * 4), 1)
         26.5
     """
+    layers = learned_layers(model)
+    if not layers:
+        raise ValueError("`model` has no layer whose size is learned.")
+    if missing := [name for name in layers if not positions.get(name)]:
+        raise ValueError(f"`positions` has none for {missing[0]!r}: count them for this model by `output_positions`.")
     costs = [
         positions[name] * layer.out_channels * layer.in_channels // layer.groups * _expected_samples(layer.window)
-        for name, layer in _learned(model).items()
+        for name, layer in layers.items()
     ]
-    if not costs:
-        raise ValueError("`model` has no layer of learned size.")
     return torch.stack(costs).sum()
 
 
@@ -65,7 +70,7 @@ def output_positions(model: nn.Module, shape: Sequence[int]) -> dict[str, int]:
 
     A layer that is used several times counts as often.
     """
-    layers = _learned(model)
+    layers = learned_layers(model)
     counts = dict.fromkeys(layers, 0)
 
     def hook(name: str) -> Any:
@@ -75,30 +80,33 @@ def output_positions(model: nn.Module, shape: Sequence[int]) -> dict[str, int]:
         return count
 
     hooks = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
-    reference, modes = next(model.parameters()), {module: module.training for module in model.modules()}
+    reference = next(model.parameters())
     try:
-        with torch.no_grad():
-            model.eval()(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
+        with torch.no_grad(), evaluating(model):
+            model(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
     finally:
         for handle in hooks:
             handle.remove()
-        for module, training in modes.items():
-            module.training = training
     return counts
 
 
-def _learned(model: nn.Module) -> dict[str, Any]:
+def learned_layers(model: nn.Module) -> dict[str, Any]:
+    """Layers whose size is learned now, by name."""
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, ContinuousConv) and module.window is not None
+        if isinstance(module, ContinuousConv) and module.window is not None and module.window.log_width.requires_grad
     }
 
 
 def _expected_samples(window: GaussianWindow) -> Tensor:  # ()
-    """Product over axes of the reach in samples; whole horizons count once, but their windows still learn to shrink."""
+    """Product over axes of the reach in samples; at most the horizon, but wider windows still learn to shrink."""
     reach = window_reach(window.centre, window.width, window.threshold, causal=window.causal)
     reach = reach.amax(0) if window.per_channel else reach
-    kept = reach - (reach - (2.0 if window.causal else 1.0)).clamp_min(0).detach()
     sides = 1 if window.causal else 2
-    return torch.stack([sides * r / step for r, step in zip(kept.unbind(-1), window.grid.steps, strict=True)]).prod()
+    counts = [
+        sides * r / step if length > 1 else torch.ones_like(r)
+        for r, step, length in zip(reach.unbind(-1), window.grid.steps, window.grid.horizon, strict=True)
+    ]
+    kept = [n - (n - length).clamp_min(0).detach() for n, length in zip(counts, window.lengths, strict=True)]
+    return torch.stack(kept).prod()

@@ -12,6 +12,7 @@ from ..layers.adaptive import AdaptiveConv
 from ..layers.adaptive_flex import AdaptiveFlexConv
 from ..layers.base import ContinuousConv
 from ..layers.separable import Pointwise
+from .modes import evaluating
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softmax, nn.Hardtanh)
@@ -47,12 +48,10 @@ def count_cost(model: nn.Module, shape: Sequence[int]) -> Cost:
     counted = (AdaptiveConv, AdaptiveFlexConv, ContinuousConv, Pointwise, *CONVOLUTIONS, nn.Linear, *ACTIVATIONS)
     hooks = [module.register_forward_hook(count) for module in model.modules() if isinstance(module, counted)]
     reference = next(model.parameters())
-    was_training = model.training
     try:
-        with torch.no_grad():
-            model.eval()(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
+        with torch.no_grad(), evaluating(model):
+            model(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
     finally:
-        model.train(was_training)
         for hook in hooks:
             hook.remove()
     return Cost(totals[0], totals[1], sum(parameter.numel() for parameter in model.parameters()))

@@ -59,7 +59,7 @@ def fit_kernel(
         seed: of the generator's parameters.
 
     Raises:
-        ValueError: for no step or no rate.
+        ValueError: for no step or no rate, or if no rate leads to a finite error.
 
     Example:
         >>> from flexkern import SIREN
@@ -71,10 +71,13 @@ def fit_kernel(
         raise ValueError(f"`steps` and `rates` must be positive, got {steps} and {tuple(rates)}.")
     fits = []
     for rate in rates:
-        torch.manual_seed(seed)
-        net = make()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = make()
         curve, values = _train(net, target, rate, steps)
         fits.append((curve[-1][1], rate, curve, values, sum(p.numel() for p in net.parameters())))
+    if not any(math.isfinite(fit[0]) for fit in fits):
+        raise ValueError(f"the error is not finite with any of `rates` {tuple(rates)}; try lower ones.")
     mse, rate, curve, values, count = min(fits, key=lambda fit: fit[0] if math.isfinite(fit[0]) else math.inf)
     return Fit(count, rate, mse, peak_ratio(target, mse), curve, values)
 
@@ -102,12 +105,14 @@ def _train(net: Generator, target: Tensor, rate: float, steps: int) -> tuple[lis
 def peak_ratio(target: Tensor, mse: float) -> float:
     """Peak signal-to-noise ratio in dB: the squared range of the target over the error; nothing is clamped.
 
-    At most 200, which no arithmetic exceeds, and so finite.
+    Between 200, which no arithmetic exceeds, and -200, for an error that is not finite.
 
     Example:
         >>> round(peak_ratio(torch.tensor([-1.0, 1.0]), 0.04), 6)
         20.0
     """
+    if not math.isfinite(mse):
+        return -LARGEST
     span = (target.max() - target.min()).item() or 1.0
     return min(10 * math.log10(span**2 / mse), LARGEST) if mse > 0 else LARGEST
 

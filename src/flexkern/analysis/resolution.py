@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .modes import evaluating
+
 PLAIN: dict[type, str] = {nn.Conv1d: "linear", nn.Conv2d: "bilinear", nn.Conv3d: "trilinear"}
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -26,11 +28,12 @@ def at_resolution(model: nn.Module, scale: float | Sequence[float], *, plain: st
     Args:
         scale: new over old resolution, for all axes or one per axis.
         plain: what becomes of ordinary convolutions: "keep" leaves them alone; "enlarge" interpolates their weights
-            linearly to the nearest odd (even) size, with their sum kept.
+            linearly to the nearest odd (even) size, times the ratio of the numbers of taps. So does the generator Q of
+            adaptive layers stay as it is, in samples.
 
     Raises:
-        ValueError: for a scale that is not positive or at which some kernel is smaller than one sample; it names the
-            layer.
+        ValueError: for a scale that is not positive or at which some kernel is smaller than one sample, and for
+            subclasses of torch's convolutions that "enlarge" does not know; it names the layer.
 
     Example:
         >>> import flexkern
@@ -40,20 +43,32 @@ def at_resolution(model: nn.Module, scale: float | Sequence[float], *, plain: st
     """
     if plain not in ("keep", "enlarge"):
         raise ValueError(f"`plain` must be 'keep' or 'enlarge', got {plain!r}.")
+    if not all(0 < s < math.inf for s in ((scale,) if isinstance(scale, int | float) else scale)):
+        raise ValueError(f"`scale` must be positive, got {scale}.")
     made = copy.deepcopy(model)
-    for name, module in list(made.named_modules()):
-        resample = getattr(module, "resample", None)
-        try:
-            if callable(resample):
-                resample(scale)
-            elif plain == "enlarge" and type(module) in PLAIN:
-                large = _enlarged(module, scale)
-                if not name:
-                    return large
-                made.set_submodule(name, large)
-        except ValueError as error:
-            raise ValueError(f"layer {name!r}: {error}" if name else str(error)) from None
+    changed: dict[nn.Module, nn.Module] = {}  # a layer under two names stays one
+    for name, module in list(made.named_modules(remove_duplicate=False)):
+        if module not in changed:
+            try:
+                changed[module] = _changed(module, scale, plain)
+            except ValueError as error:
+                raise ValueError(f"layer {name!r}: {error}" if name else str(error)) from None
+        if not name:
+            made = changed[module]
+        elif changed[module] is not module:
+            made.set_submodule(name, changed[module])
     return made
+
+
+def _changed(module: nn.Module, scale: float | Sequence[float], plain: str) -> nn.Module:
+    """The module at another resolution; itself unless it is an ordinary convolution that is enlarged."""
+    if callable(getattr(type(module), "resample", None)):
+        module.resample(scale)  # type: ignore[operator]
+    elif plain == "enlarge" and isinstance(module, tuple(PLAIN)):
+        if type(module) not in PLAIN:
+            raise ValueError(f"`plain='enlarge'` knows torch's own convolutions only, got {type(module).__name__}.")
+        return _enlarged(module, scale)
+    return module
 
 
 @torch.no_grad()
@@ -102,19 +117,17 @@ def refresh_norms(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
         3.0
     """
     norms = [module for module in model.modules() if isinstance(module, NORMS) and module.running_mean is not None]
-    momenta, modes = [norm.momentum for norm in norms], {module: module.training for module in model.modules()}
-    model.eval()
+    momenta = [norm.momentum for norm in norms]
     try:
-        for index, batch in enumerate(batches):
-            for norm in norms:
-                if not index:
-                    norm.reset_running_stats()
-                norm.train()
-                norm.momentum = None  # the mean over batches
-            model(batch)
+        with evaluating(model):
+            for index, batch in enumerate(batches):
+                for norm in norms:
+                    if not index:
+                        norm.reset_running_stats()
+                    norm.train()
+                    norm.momentum = None  # the mean over batches
+                model(batch)
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-        for module, training in modes.items():
-            module.training = training
     return model

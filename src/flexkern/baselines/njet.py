@@ -15,6 +15,9 @@ from ..precision import autocast_off
 from ..tracing import exporting
 from .base import Baseline2d
 
+NARROWEST = 0.42
+"""Sigma, in samples, at which a Gaussian is one sample wide at half its height."""
+
 
 def hermite_gaussians(u: Tensor, order: int) -> Tensor:  # (*P) -> (order + 1, *P)
     r"""Derivatives :math:`d^n / du^n \exp(-u^2 / 2) = (-1)^n He_n(u) \exp(-u^2 / 2)` up to ``order``.
@@ -143,7 +146,7 @@ class NJetConv2d(Baseline2d):
         """Put sigma back to where it started, draw the rest anew such that white noise keeps its variance there."""
         super().reset_parameters()
         nn.init.constant_(self.log_sigma, math.log(self.initial_sigma))
-        sigma = torch.tensor(self.initial_sigma, dtype=torch.float64)
+        sigma = torch.tensor(self.initial_sigma, device="cpu", dtype=torch.float64)
         basis = jet_basis(sigma, self.order, self._half(self.initial_sigma))
         nn.init.normal_(self.alpha, std=readout_std(basis, self.alpha.shape[1]))
 
@@ -174,12 +177,19 @@ class NJetConv2d(Baseline2d):
         """Serve signals that are sampled ``scale`` times as densely as now.
 
         Raises:
-            ValueError: if it is not one positive number: the basis has the same sigma along both axes.
+            ValueError: if it is not one positive number (the basis has the same sigma along both axes), or makes the
+                Gaussian narrower than one sample, at half its height.
         """
         factors = {scale} if isinstance(scale, int | float) else set(scale)
         if len(factors) != 1 or not all(0 < factor < math.inf for factor in factors):
             raise ValueError(f"`scale` must be one positive number for both axes, got {scale}.")
-        self.scale *= factors.pop()
+        scaled = self.scale * factors.pop()
+        sigma = self.initial_sigma if self.log_sigma.is_meta else self.sigma.item()
+        if sigma * scaled < NARROWEST:
+            raise ValueError(
+                f"`scale` {scale} makes the kernel smaller than one sample: sigma would be {sigma * scaled:.3g} of one."
+            )
+        self.scale = scaled
 
     def respond(self, signal: Tensor) -> Tensor:
         a, weight = self.arguments, self.weight.to(signal.dtype)

@@ -35,10 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Fits, prints, draws."""
     from ..analysis.fitting import RATES
+    from ..report.figures import check_figure, save_figure
+    from ..report.fits import fits_figure
     from ..reproduce.kernel_fitting import fit_all
     from ..reproduce.kernel_targets import read_target
     from ..training.record import write_result
 
+    if options.figure:
+        check_figure(options.figure)
     target = read_target(options.target, size=options.size, seed=options.seed)
     only = [name.strip() for name in options.only.split(",") if name.strip()]
     rates = _rates(options.rates) if options.rates else RATES
@@ -49,13 +53,11 @@ def run(options: argparse.Namespace) -> int:
     print(
         "\n" + table(["network", "PSNR", "parameters", "rate"], [_row(name, numbers) for name, numbers in best_first])
     )
-    if options.figure:
-        from ..report.fits import fits_figure, save_figure
-
-        save_figure(fits_figure(target, fits), options.figure)
     result = {"target": options.target, "shape": list(target.shape), **settings, "fits": found}
     if options.out:
         write_result(options.out, result)
+    if options.figure:
+        save_figure(fits_figure(target, fits), options.figure)
     for path in filter(None, (options.figure, options.out)):
         print(f"written to {Path(path)}")
     print(json.dumps(result))

@@ -21,6 +21,7 @@ examples:
   flexkern reproduce resnet18 --data-dir ~/data/cifar10                        ResNet-18: hours on a GPU
   flexkern reproduce ablation --data-dir ~/data/mnist                          FlexNet, one part exchanged at a time
   flexkern reproduce fixed-sizes --data-dir ~/data/mnist                       a learned size against fixed ones
+  flexkern reproduce fixed-sizes-1d                                            the same on MNIST-1D (needs no data)
   flexkern reproduce size-budget --data-dir ~/data/mnist                       accuracy against the cost of sizes
   flexkern reproduce kernel-fitting --data-dir ~/data/kodak                    a folder of images; hours
   flexkern reproduce cross-resolution --data-dir ~/data/mnist                  14 to 28 pixels: hours
@@ -79,9 +80,9 @@ def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> N
 
 
 def _digits(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
-    from ..reproduce import ABLATION, ADAPTIVE_SETTINGS, FIXED_SIZES, MIXED_SCALES, reproduce_digits
+    from ..reproduce import ABLATION, ADAPTIVE_SETTINGS, FIXED_SIZES, FIXED_SIZES_1D, MIXED_SCALES, reproduce_digits
 
-    trials = (ABLATION, ADAPTIVE_SETTINGS, FIXED_SIZES, MIXED_SCALES)
+    trials = (ABLATION, ADAPTIVE_SETTINGS, FIXED_SIZES, FIXED_SIZES_1D, MIXED_SCALES)
     trial = {one.name: one for one in trials}[options.name]
     _trial(functools.partial(reproduce_digits, trial), options, out, stated)
 
@@ -118,10 +119,11 @@ def _need_data(options: argparse.Namespace, what: str) -> None:
 
 def _size_budget(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
     from ..report.budgets import budgets_figure
-    from ..report.figures import save_figure
+    from ..report.figures import check_figure, save_figure
     from ..reproduce import reproduce_size_budget
 
     _need_out(options, out)
+    check_figure(out.with_suffix(".png"))
     epochs = {"epochs": options.epochs} if options.epochs else {}
     result = reproduce_size_budget(out, options.data_dir, **epochs, **stated)
     rows = [
@@ -169,6 +171,7 @@ _RUNS = {
     "adaptive-settings": _digits,
     "ablation": _digits,
     "fixed-sizes": _digits,
+    "fixed-sizes-1d": _digits,
     "size-budget": _size_budget,
     "kernel-fitting": _kernel_fitting,
     "cross-resolution": _cross_resolution,

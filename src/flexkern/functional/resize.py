@@ -18,8 +18,10 @@ def resize_bandlimited(x: Tensor, size: Sequence[int]) -> Tensor:  # (..., *S) -
     middles of pixels over the same extent, as images are usually resized. Enlarging interpolates: shrinking the result
     again gives the signal back. Sharp edges overshoot by up to a tenth, as they do in any band-limited signal.
 
+    Half precision is computed in float32.
+
     Raises:
-        ValueError: for sizes that are not positive, or more of them than axes.
+        ValueError: for sizes that are not positive, or more of them than axes, and for whole numbers.
 
     Example:
         >>> resize_bandlimited(torch.ones(1, 4, 4), (2, 6)).shape
@@ -27,10 +29,13 @@ def resize_bandlimited(x: Tensor, size: Sequence[int]) -> Tensor:  # (..., *S) -
     """
     if not 0 < len(size) <= x.dim() or min(size) < 1:
         raise ValueError(f"`size` must have 1 to {x.dim()} positive numbers, got {tuple(size)}.")
+    if not x.is_floating_point():
+        raise ValueError(f"`x` must be floating point, got {x.dtype}; convert it with `.float()`.")
+    resized = x.to(torch.promote_types(x.dtype, torch.float32))
     for axis, length in enumerate(size, start=-len(size)):
-        if x.shape[axis] != length:
-            x = _resize_last(x.transpose(axis, -1), length).transpose(axis, -1)
-    return x.contiguous()
+        if resized.shape[axis] != length:
+            resized = _resize_last(resized.transpose(axis, -1), length).transpose(axis, -1)
+    return resized.to(x.dtype).contiguous()
 
 
 def _resize_last(x: Tensor, length: int) -> Tensor:  # (..., n) -> (..., m)

@@ -32,19 +32,27 @@ def resample_axis(
         >>> resample_axis(5, 2.0).tolist()
         [-1.0, -0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75, 1.0]
     """
+    count, step = _count(length, scale, causal=causal), pitch(length) / scale
+    dtype = dtype or torch.get_default_dtype()
+    if causal:
+        return 1 - step * torch.arange(count - 1, -1, -1, device=device, dtype=dtype)
+    return step * (torch.arange(count, device=device, dtype=dtype) - (count - 1) / 2)
+
+
+def _count(length: int, scale: float, *, causal: bool) -> int:
+    """Samples of :func:`resample_axis`."""
     if not scale > 0:
         raise ValueError(f"`scale` must be positive, got {scale}.")
-    step = pitch(length) / scale
-    tolerance = 1e-9  # a sample that falls on the border up to rounding belongs to the kernel
+    if length == 1:
+        return 1
+    step, tolerance = pitch(length) / scale, 1e-9  # a sample on the border up to rounding belongs to the kernel
     if causal:
-        count = math.floor(2 / step + tolerance) + 1 if length > 1 else 1
-        return 1 - step * torch.arange(count - 1, -1, -1, device=device, dtype=dtype or torch.get_default_dtype())
-    offset = 0.5 if length % 2 == 0 else 0.0
-    if offset * step > 1 + tolerance:
+        return math.floor(2 / step + tolerance) + 1
+    if length % 2:
+        return 2 * math.floor(1 / step + tolerance) + 1
+    if step / 2 > 1 + tolerance:
         raise ValueError(f"`scale` {scale:g} leaves no sample of a kernel of {length}.")
-    half = math.floor(1 / step - offset + tolerance) if length > 1 else 0
-    index = torch.arange(-half - 2 * offset, half + 1, device=device, dtype=dtype or torch.get_default_dtype())
-    return step * (index + offset)
+    return 2 * math.floor(1 / step + 0.5 + tolerance)
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Grid:
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", self.scale or (1.0,) * len(self.horizon))
         axes = zip(self.horizon, self.scale, strict=True)
-        lengths = tuple(k if s == 1 else len(resample_axis(k, s, causal=self.causal)) for k, s in axes)
+        lengths = tuple(k if s == 1 else _count(k, s, causal=self.causal) for k, s in axes)
         object.__setattr__(self, "lengths", lengths)
 
     @property
@@ -84,7 +92,10 @@ class Grid:
 
     @property
     def nyquist(self) -> tuple[float, ...]:
-        """Highest frequency per axis, Hz per unit coordinate: ``(k - 1) / 4`` at the resolution of training."""
+        """Highest frequency per axis, Hz per unit coordinate: ``(k - 1) / 4`` at the resolution of training.
+
+        That of an axis of one sample has no meaning.
+        """
         return tuple(1 / (2 * step) for step in self.steps)
 
     @property

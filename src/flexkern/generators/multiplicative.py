@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..functional.bandlimit import gaussian_frequency, sine_frequency
+from ..functional.bandlimit import gabor_frequency, sine_frequency
 from ..functional.gabor import sine_atoms
 from ..functional.resolution import Grid
 from .base import Generator
@@ -68,9 +68,9 @@ class MultiplicativeGenerator(Generator):
         :math:`f^+_{lja} = (|W_{lja}| + h \gamma_{lja}) / 2\pi`, the window of an atom being cut ``h`` = ``stddevs``
         standard deviations out in its spectrum.
         """
-        frequency = sine_frequency(self.wave_vector)
-        width = self.inverse_width
-        return frequency if width is None else frequency + gaussian_frequency(width, stddevs)
+        if self.inverse_width is None:
+            return sine_frequency(self.wave_vector)
+        return gabor_frequency(self.wave_vector, self.inverse_width, stddevs)
 
     def features_at(self, points: Tensor) -> Tensor:  # (D, P) -> (H, P)
         filters = self.filters_at(points)

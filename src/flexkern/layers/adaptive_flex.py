@@ -16,6 +16,7 @@ from ..precision import autocast_off
 from ..windows import Bounds, GaussianWindow
 from .arguments import check_extension, check_input, per_axis
 from .flexconv import FlexConv, FlexConv1d, FlexConv2d
+from .saturation import may_look, tell_if_saturated
 
 _RANK_SQUASHES = ("tanh", "hardtanh", "softmax")
 
@@ -31,7 +32,8 @@ class AdaptiveFlexConv(nn.Module):
     fixed number of parameters, by any engine. With Q = 0 it is a FlexConv of rank ``rank``. The layer is ours; it
     joins FlexConv (Romero et al. 2022) and Adaptive Convolutional Kernels (Zamora Esquivel et al. 2019), and
     factors the kernel as dynamic filter atoms do (Wang et al. 2021). The mixing of all positions is held, ``rank``
-    times the output; kernels never are.
+    times the output; kernels never are. At another resolution (:func:`flexkern.at_resolution`) Q keeps its samples, so
+    only with ``generator_size=1`` it is the same operator there.
 
     Args:
         in_channels, out_channels, stride, padding, dilation, bias, padding_mode, device, dtype, generator, window,
@@ -178,6 +180,8 @@ class AdaptiveFlexConv(nn.Module):
             signal = pad(input.to(dtype), self._mixing_padding(), a.padding_mode)
             weight, bias = self.mixing_weight.to(dtype), self.mixing_bias.to(dtype)
             z = convolve(signal, weight, bias, stride=a.stride, dilation=a.dilation, engine="direct")
+            if may_look(self, signal, self.squash):
+                tell_if_saturated(self, signal[:1], z[:1], f"{self.squash} in most of the mixing", "mixing_weight")
             shaped = z.unflatten(1, (self.out_channels, self.rank))
             return shaped.softmax(2) if self.squash == "softmax" else SQUASHES[self.squash](shaped)
 

@@ -134,11 +134,11 @@ class ContinuousConv(nn.Module):
             ValueError: for a scale that is not positive, or at which the kernel is smaller than one sample.
         """
         grid = self.grid.at(scale)
-        reach = (1.0,) * self.dims if self.window is None else tuple(self.window.reach().tolist())
-        for size, step, horizon in zip(reach, grid.steps, grid.horizon, strict=True):
-            if horizon > 1 and 2 * size < step:
+        spans = (2.0,) * self.dims if self.window is None else self.window.spans()
+        for span, step, horizon in zip(spans, grid.steps, grid.horizon, strict=True):
+            if horizon > 1 and span < step:
                 raise ValueError(
-                    f"`scale` {scale} makes the kernel smaller than one sample: it spans {2 * size:.3g} of the "
+                    f"`scale` {scale} makes the kernel smaller than one sample: it spans {span:.3g} of the "
                     f"[-1, 1] coordinate, samples would lie {step:.3g} apart."
                 )
         self.arguments, self.grid = resample_arguments(self._trained_arguments, grid), grid

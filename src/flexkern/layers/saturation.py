@@ -1,4 +1,4 @@
-"""A warning, once per layer, when the input is so large that kernels no longer depend on it."""
+"""A warning, once per layer, when the input is so large that kernels, or their mixing, no longer depend on it."""
 
 import warnings
 import weakref
@@ -25,30 +25,46 @@ _told: "weakref.WeakSet[nn.Module]" = weakref.WeakSet()
 _calls: "weakref.WeakKeyDictionary[nn.Module, int]" = weakref.WeakKeyDictionary()
 
 
-@torch.no_grad()
 def warn_if_saturated(
     layer: nn.Module, padded: Tensor, weight: Tensor, bias: Tensor | None, form: AdaptiveForm
 ) -> None:
     """Looks at a few positions in some of the calls; only on a CPU, where looking does not mean waiting."""
-    if compiling() or transforming() or form.squash not in ("tanh", "hardtanh", "gaussian"):
+    if not may_look(layer, padded, form.squash):
         return
-    if padded.device.type != "cpu" or padded.numel() == 0 or layer in _told or not _due(layer):
-        return
-    middle = _middle(padded[:1], form)
-    size = float(middle.square().mean().sqrt())
-    if size < LARGE:
-        return
-    z = CONVOLUTIONS[len(form.kernel)](
-        generator_view(middle, form), weight, bias, form.stride, 0, form.dilation, form.banks
-    )
-    if float((z.abs() > SATURATED).float().mean()) > 0.5:
-        _told.add(layer)
-        warnings.warn(
-            f"{type(layer).__name__}: inputs of size {size:.3g} saturate {form.squash} in most kernel values, so that "
-            "these hardly learn; standardise the input (mean 0, deviation 1), put a norm before the layer, or start "
-            "from a smaller `generator_weight`.",
-            stacklevel=6,
+    with torch.no_grad():
+        middle = _middle(padded[:1], form)
+        if _size(middle) < LARGE:
+            return
+        z = CONVOLUTIONS[len(form.kernel)](
+            generator_view(middle, form), weight, bias, form.stride, 0, form.dilation, form.banks
         )
+    tell_if_saturated(layer, middle, z, f"{form.squash} in most kernel values", "generator_weight")
+
+
+def may_look(layer: nn.Module, input: Tensor, squash: object) -> bool:
+    """Whether this call of the layer is one in which values may be looked at."""
+    if compiling() or transforming() or squash not in ("tanh", "hardtanh", "gaussian"):
+        return False
+    return input.device.type == "cpu" and input.numel() > 0 and layer not in _told and _due(layer)
+
+
+@torch.no_grad()
+def tell_if_saturated(layer: nn.Module, input: Tensor, z: Tensor, what: str, weight: str) -> None:
+    """Warns, once per layer, if the input is large and most ``z``, which it makes, are beyond what a squash follows."""
+    size = _size(input)
+    if size < LARGE or float((z.abs() > SATURATED).float().mean()) <= 0.5:
+        return
+    _told.add(layer)
+    warnings.warn(
+        f"{type(layer).__name__}: inputs of size {size:.3g} saturate {what}, so that these hardly learn; standardise "
+        f"the input (mean 0, deviation 1), put a norm before the layer, or start from a smaller `{weight}`.",
+        stacklevel=7,  # whoever called the layer
+    )
+
+
+def _size(values: Tensor) -> float:
+    """Root mean square."""
+    return float(values.square().mean().sqrt())
 
 
 def _due(layer: nn.Module) -> bool:

@@ -63,6 +63,19 @@ def save_figure(figure: Figure, path: str | Path, *, dpi: int = 150) -> None:
         figure.savefig(temporary, dpi=dpi, bbox_inches="tight", pad_inches=0.15)
 
 
+def check_figure(path: str | Path) -> None:
+    """Raises, before anything is computed for it, what :func:`save_figure` would.
+
+    Raises:
+        ImportError: matplotlib is missing.
+        ValueError: no format of figures ends like that.
+    """
+    import_matplotlib()
+    known = _new_figure(1, 1).canvas.get_supported_filetypes()
+    if (suffix := Path(path).suffix.removeprefix(".").lower()) not in known:
+        raise ValueError(f"{path} must end in .png, .svg, .pdf or another format of figures, got {suffix!r}.")
+
+
 def named_windows(model: nn.Module) -> dict[str, GaussianWindow]:
     """Name of the layer -> its window, in the order of the model."""
     modules = model.named_modules()

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..analysis import Fit
 from .figures import STYLE, import_matplotlib
-from .figures import save_figure as save_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ import itertools
 import json
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,14 @@ from ..analysis import alias_penalty, alias_report, at_resolution
 from ..baselines import NJetConv2d
 from ..data import load_task, split_task
 from ..functional import resize_bandlimited
-from ..generators import SIREN, MAGNet, Points
-from ..layers import FlexConv2d, sizes
-from ..models import FlexNet
+from ..layers import sizes
 from ..models.resnet import thin_resnet
 from ..training.record import write_result
+from .small_flexnet import AUTHORS_MAGNET, EQUAL_POINTS, EQUAL_SIREN, small_flexnet
 from .trial import Result, Samples, accuracy, chosen, train
 
-WIDTH, FACTORS, DROPOUT = 12, ((1, 1), (2, 1)), 0.1
-BATCH, RATE, SIZE_RATE, TUNE_RATE = 64, 0.01, 0.01, 0.003
-PENALTY = 0.1
-"""Weight of the alias penalty, as published."""
+RATES = {"batch": 64, "rate": 0.01, "tuning_rate": 0.003, "penalty": 0.1}
+"""Settings of all networks: the weight of the alias penalty is the published one."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +46,13 @@ MNIST, CIFAR10 = CrossTask("mnist", 28, 4, 1), CrossTask("cifar10", 32, 10, 3)
 CROSS_RESOLUTION = {"cross-resolution": MNIST, "cross-resolution-cifar10": CIFAR10}
 
 
-def _flexnet(
-    channels: int, classes: int, side: int, *, conv: Callable[..., nn.Module], width: int = WIDTH, **options: Any
-) -> nn.Module:
-    layer = functools.partial(conv, kernel_size=side + 1, padding="same", **options)
-    return FlexNet(channels, classes, layer, width=width, factors=FACTORS, dropout=DROPOUT)
+def _flexnet(channels: int, classes: int, side: int, **options: Any) -> nn.Module:
+    return small_flexnet(horizon=side + 1, channels=channels, classes=classes, **options)
 
 
 def _njet(in_channels: int, out_channels: int, *, kernel_size: int, padding: str) -> nn.Module:
     """An N-Jet finds its own size."""
     return NJetConv2d(in_channels, out_channels)
-
-
-def _ordinary(size: int | None, in_channels: int, out_channels: int, *, kernel_size: int, padding: str) -> nn.Module:
-    return nn.Conv2d(in_channels, out_channels, size or kernel_size, padding=padding)
 
 
 def _resnet(channels: int, classes: int, side: int, *, depth: int) -> nn.Module:
@@ -71,16 +61,14 @@ def _resnet(channels: int, classes: int, side: int, *, depth: int) -> nn.Module:
 
 PENALISED = "FlexNet with penalty"
 NETS: dict[str, Callable[[int, int, int], nn.Module]] = {
-    PENALISED: functools.partial(_flexnet, conv=FlexConv2d),
-    "FlexNet": functools.partial(_flexnet, conv=FlexConv2d),
-    "FlexNet authors' initialisation": functools.partial(
-        _flexnet, conv=FlexConv2d, generator=functools.partial(MAGNet, input_scale=25.6)
-    ),
-    "FlexNet SIREN": functools.partial(_flexnet, conv=FlexConv2d, generator=functools.partial(SIREN, hidden=41)),
-    "FlexNet points": functools.partial(_flexnet, conv=FlexConv2d, generator=functools.partial(Points, points=41)),
-    "N-Jet": functools.partial(_flexnet, conv=_njet, width=22),
-    "conv 3x3": functools.partial(_flexnet, conv=functools.partial(_ordinary, 3)),
-    "conv horizon": functools.partial(_flexnet, conv=functools.partial(_ordinary, None)),
+    PENALISED: _flexnet,
+    "FlexNet": _flexnet,
+    "FlexNet authors' initialisation": functools.partial(_flexnet, generator=AUTHORS_MAGNET),
+    "FlexNet SIREN": functools.partial(_flexnet, generator=EQUAL_SIREN),
+    "FlexNet points": functools.partial(_flexnet, generator=EQUAL_POINTS),
+    "N-Jet": functools.partial(_flexnet, layer=_njet, width=22),
+    "conv 3x3": functools.partial(_flexnet, layer=nn.Conv2d, kernel_size=3),
+    "conv horizon": functools.partial(_flexnet, layer=nn.Conv2d),
     "ResNet-20": functools.partial(_resnet, depth=20),
     "ResNet-44": functools.partial(_resnet, depth=44),
 }
@@ -105,8 +93,9 @@ def reproduce_cross_resolution(
     task = CROSS_RESOLUTION[name]
     task = replace(task, epochs=epochs or task.epochs)
     nets, data = chosen(NETS, only), cross_samples(task, data_dir)
-    settings = {"name": name, "data": task.data, "epochs": task.epochs, "tuning": task.tuning}
-    result: Result = {**settings, "counts": {part: len(samples.y) for part, samples in data["whole"].items()}}
+    counts = {part: len(samples.y) for part, samples in data["whole"].items()}
+    settings = {"name": name, "counts": counts, **asdict(task), **RATES}
+    result: Result = dict(settings)
     result["nets"] = _earlier(Path(out), settings)
     for seed, net in itertools.product(seeds, nets):
         runs = result["nets"].get(net, {"runs": []})["runs"]
@@ -152,10 +141,11 @@ def _run(
 ) -> Result:
     """One network: accuracy at half the resolution, at the whole, with ordinary kernels enlarged, after fine-tuning."""
     half, whole = data["half"], data["whole"]
-    given: dict[str, Any] = {"batch": BATCH, "size_rate": SIZE_RATE, "penalty": _penalty if penalised else None}
+    batch, penalty = int(RATES["batch"]), _penalty if penalised else None
+    train_at = functools.partial(train, batch=batch, penalty=penalty)
     channels, classes = half["train"].x.shape[1], int(half["train"].y.max()) + 1
     first = functools.partial(make, channels, classes, task.side // 2)
-    net = train(first, half["train"], seed, epochs=task.epochs, rate=RATE, **given)
+    net = train_at(first, half["train"], seed, epochs=task.epochs, rate=RATES["rate"])
     fine, large = at_resolution(net, 2.0), at_resolution(net, 2.0, plain="enlarge")
     found: Result = {"seed": seed, "parameters": sum(p.numel() for p in net.parameters())}
     found["source"] = accuracy(net, half["test"])
@@ -163,12 +153,13 @@ def _run(
     if sizes(net):
         found["sizes"] = {name: list(size) for name, size in sizes(net).items()}
         found["energy_above"] = max(layer.energy_above for layer in alias_report(net).values())
-    tuned = train(lambda: copy.deepcopy(fine), whole["train"], seed, epochs=task.tuning, rate=TUNE_RATE, **given)
+    again = functools.partial(copy.deepcopy, fine)
+    tuned = train_at(again, whole["train"], seed, epochs=task.tuning, rate=RATES["tuning_rate"])
     return {**found, "tuned": accuracy(tuned, whole["test"])}
 
 
 def _penalty(net: nn.Module) -> Tensor:
-    return PENALTY * alias_penalty(net)
+    return RATES["penalty"] * alias_penalty(net)
 
 
 def _summary(runs: list[Result]) -> Result:

@@ -30,18 +30,25 @@ class DigitTrial:
         name: of the trial; its results are ``results/NAME.json``.
         nets: makers of the networks, by name.
         pairs: names of networks, the first of which is set against the second.
-        change: what is done to the images (N, 1, 28, 28) of a part, given another seed for each.
+        change: what is done to the samples of a part, given another seed for each.
+        task: the data; "mnist" without a folder are the 5,000 digits at hand.
+        epochs: of every run.
     """
 
     name: str
     nets: Mapping[str, Callable[[], nn.Module]]
     pairs: Sequence[tuple[str, str]]
     change: Callable[[Tensor, int], Tensor] = as_they_are
+    task: str = "mnist"
+    epochs: int = 4
 
 
-def digit_samples(data_dir: str | Path | None, change: Callable[[Tensor, int], Tensor]) -> dict[str, Samples]:
-    """MNIST in ``data_dir`` (without: the 5,000 digits at hand), of mean 0 and deviation 1 over the training part."""
-    split = split_task(load_task("mnist", str(data_dir)) if data_dir else load_task("digits"), 0.2)
+def digit_samples(
+    data_dir: str | Path | None, change: Callable[[Tensor, int], Tensor], task: str = "mnist"
+) -> dict[str, Samples]:
+    """The data in ``data_dir``, of mean 0 and deviation 1 over the training part; see :class:`DigitTrial`."""
+    name = "digits" if task == "mnist" and not data_dir else task
+    split = split_task(load_task(name, str(data_dir) if data_dir else None), 0.2)
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     found = {
         part: Samples(change(x[: COUNTS[part]], seed), y[: COUNTS[part]])
@@ -57,7 +64,7 @@ def reproduce_digits(
     data_dir: str | Path | None = None,
     *,
     seeds: Sequence[int] = (0, 1, 2),
-    epochs: int = 4,
+    epochs: int | None = None,
     only: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Result:
@@ -66,9 +73,10 @@ def reproduce_digits(
     Raises:
         ValueError: for an unknown network.
     """
-    nets, data = chosen(trial.nets, only), digit_samples(data_dir, trial.change)
+    nets, data = chosen(trial.nets, only), digit_samples(data_dir, trial.change, trial.task)
+    epochs = epochs or trial.epochs
     trained, runs = run_trials(nets, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say)
-    found = summarise(trained, runs, (1, SIDE, SIDE), exported=False)
+    found = summarise(trained, runs, tuple(data["train"].x.shape[1:]), exported=False)
     comparisons = {
         f"{ours} against {rival}": {"rival": rival, **gain_over(found[ours], found[rival])}
         for ours, rival in trial.pairs

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..data.files import optional
 from ..functional import make_grid
 
 ENVELOPE = 0.4
@@ -80,11 +81,11 @@ def _read_array(path: Path) -> Tensor:
 
 def _read_image(path: Path, size: int) -> Tensor:
     import numpy as np
-    from PIL import Image, ImageOps, UnidentifiedImageError
 
+    Image, ImageOps = optional("PIL.Image"), optional("PIL.ImageOps")
     try:
         image = Image.open(path).convert("L")
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is not a readable image: {error}") from None
     square = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(square, dtype="float32") / 255)

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from ..analysis import count_cost, output_positions, size_budget
 from ..layers import sizes
 from ..training.record import write_result
-from .ablation import flexnet
 from .digits import BATCH, RATE, SIDE, as_they_are, digit_samples
+from .small_flexnet import small_flexnet
 from .trial import Result, accuracy, train
 
 BUDGETS = (None, 40e6, 20e6, 10e6, 5e6)
@@ -41,11 +41,12 @@ def reproduce_size_budget(
         if name not in known:
             raise ValueError(f"unknown budget {name}; known: {', '.join(known)}.")
     data = digit_samples(data_dir, as_they_are)
-    positions = output_positions(flexnet(), SHAPE)
+    make = functools.partial(small_flexnet, horizon=SIDE + 1)
+    positions = output_positions(make(), SHAPE)
     rows: dict[str, list[Result]] = {name: [] for name in only or known}
     for seed, name in itertools.product(seeds, rows):
         penalty = _penalty(known[name], positions)
-        net = train(flexnet, data["train"], seed, epochs=epochs, batch=BATCH, rate=RATE, penalty=penalty)
+        net = train(make, data["train"], seed, epochs=epochs, batch=BATCH, rate=RATE, penalty=penalty)
         found = {part: accuracy(net, data[part]) for part in ("validation", "test")}
         learned = {layer: list(size) for layer, size in sizes(net).items()}
         rows[name].append({"seed": seed, **found, "macs": count_cost(net, SHAPE).macs, "sizes": learned})

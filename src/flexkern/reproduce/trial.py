@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from ..analysis import count_cost
 from ..bench.exported import exported_call
 from ..bench.timing import interleave, time_runs
-from ..layers import size_parameters
 from ..training.batches import Batches
 
 ROUNDS = 31
@@ -67,19 +66,13 @@ def train(
     epochs: int,
     batch: int,
     rate: float,
-    size_rate: float | None = None,
     penalty: Callable[[nn.Module], Tensor] | None = None,
 ) -> nn.Module:
-    """AdamW with one cycle of the learning rate; the last weights.
-
-    Learned sizes have the rate of the rest, or ``size_rate`` and then no decay; ``penalty`` is added to the loss.
-    """
+    """AdamW with one cycle of the learning rate; the last weights. ``penalty`` is added to the loss."""
     torch.manual_seed(seed)
     net, batches = make().train(), Batches(*samples, batch, seed=seed)
-    groups = _groups(net, rate, size_rate)
-    optimiser = torch.optim.AdamW(groups)
-    rates = [group["lr"] for group in groups]
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=epochs * len(batches))
+    optimiser = torch.optim.AdamW(net.parameters(), rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * len(batches))
     for epoch in range(epochs):
         batches.set_epoch(epoch)
         for x, y in batches:
@@ -89,14 +82,6 @@ def train(
             optimiser.step()
             schedule.step()
     return net.eval()
-
-
-def _groups(net: nn.Module, rate: float, size_rate: float | None) -> list[dict[str, Any]]:
-    apart = {id(parameter) for parameter in size_parameters(net)} if size_rate is not None else set()
-    groups: list[dict[str, Any]] = [{"params": [p for p in net.parameters() if id(p) not in apart], "lr": rate}]
-    if apart:
-        groups.append({"params": size_parameters(net), "lr": size_rate, "weight_decay": 0.0})
-    return groups
 
 
 @torch.inference_mode()

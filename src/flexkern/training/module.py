@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..analysis import alias_penalty, output_positions, size_budget
+from ..analysis.budget import learned_layers
 from ..data import build_augmentation
 from ..layers import size_parameters
 from ._lightning import lightning, torchmetrics
@@ -106,6 +107,8 @@ class Classifier(lightning.LightningModule):
         )
         if config.alias_penalty:
             alias_penalty(model)  # raises before anything is trained
+        if config.size_budget and not learned_layers(model):
+            raise ValueError("`optimiser.size_budget` needs a model with layers whose size is learned.")
         self._positions: dict[str, int] = {}
         self.accuracy = torchmetrics.classification.MulticlassAccuracy(num_classes=classes, average="micro")
 
@@ -130,18 +133,18 @@ class Classifier(lightning.LightningModule):
         logits = self.model(self.complete(x))
         loss = F.cross_entropy(logits, y, label_smoothing=self.config.label_smoothing)
         self.log("loss/train", loss, on_step=False, on_epoch=True, batch_size=len(y))
-        for name, penalty in self._penalties(self.complete(x[:1])).items():
+        for name, penalty in self._penalties(x).items():
             self.log(f"loss/{name}", penalty, on_step=False, on_epoch=True, batch_size=len(y))
             loss = loss + penalty
         return loss
 
-    def _penalties(self, sample: Tensor) -> dict[str, Tensor]:
-        """What the optimiser's settings ask for beside the cross-entropy."""
+    def _penalties(self, x: Tensor) -> dict[str, Tensor]:
+        """What the optimiser's settings ask for beside the cross-entropy of a batch."""
         found = {}
         if self.config.alias_penalty:
             found["alias"] = self.config.alias_penalty * alias_penalty(self.model)
         if self.config.size_budget:
-            self._positions = self._positions or output_positions(self.model, sample.shape[1:])
+            self._positions = self._positions or output_positions(self.model, self.complete(x[:1]).shape[1:])
             found["size_budget"] = size_budget(self.model, self.config.size_budget, self._positions)
         return found
 

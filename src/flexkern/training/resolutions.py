@@ -23,8 +23,8 @@ def accuracies_at(
         Per scale: scale, shape (of a sample), accuracy, correct, n, sizes (of the kernels).
 
     Raises:
-        ValueError: for a scale that leaves no sample of a signal or a kernel, and for tasks whose samples cannot be
-            resized: permuted or padded series.
+        ValueError: for a scale that leaves no sample of a signal or a kernel, for models that take one size only, and
+            for tasks whose samples cannot be resized: permuted or padded series.
     """
     if task.lengths_test is not None or {"permutation", "suffix"} & set(task.extras):
         raise ValueError(f"task `{task.name}` has permuted or padded series, which have no other resolution.")
@@ -35,7 +35,11 @@ def accuracies_at(
             raise ValueError(f"`resolution` {scale:g} leaves nothing of samples of {tuple(x.shape[2:])}.")
         exact = tuple(new / old for new, old in zip(shape, x.shape[2:], strict=True))
         changed = at_resolution(model, exact)
-        correct = count_correct(changed, resize_bandlimited(x, shape), task, batch_size=batch_size)
+        try:
+            correct = count_correct(changed, resize_bandlimited(x, shape), task, batch_size=batch_size)
+        except RuntimeError as error:
+            text = " ".join(str(error).split())
+            raise ValueError(f"the model does not take samples of {tuple(shape)}: {text}") from error
         kernels = {name: list(size) for name, size in sizes(changed).items()}
         row = {"scale": scale, "shape": shape, "accuracy": correct / len(x), "correct": correct, "n": len(x)}
         found.append({**row, "sizes": kernels})
