@@ -74,8 +74,8 @@ def test_tables_have_a_row_per_epoch_and_layer(finished: RunRecord) -> None:
     metrics, sizes = rows(finished.folder / "metrics.csv"), rows(finished.folder / "sizes.csv")
     assert [row["epoch"] for row in metrics] == [str(epoch) for epoch in range(1, 9)]
     assert {"loss/train", "loss/validation", "accuracy/validation", "lr", "seconds"} <= set(metrics[0])
-    assert len(sizes) == 4 * len(finished.layers)
-    last = {row["layer"]: [int(row["size_0"]), int(row["size_1"])] for row in sizes if row["epoch"] == "4"}
+    assert len(sizes) == 8 * len(finished.layers)
+    last = {row["layer"]: [int(row["size_0"]), int(row["size_1"])] for row in sizes if row["epoch"] == "8"}
     assert set(last) == set(finished.layers)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..functional.window import window_reach
 from ..layers.base import ContinuousConv
 from ..windows import GaussianWindow
-from .modes import evaluating
+from .modes import watch_once
 
 
 def size_budget(model: nn.Module, macs: float, positions: Mapping[str, int]) -> Tensor:
@@ -73,20 +73,13 @@ def output_positions(model: nn.Module, shape: Sequence[int]) -> dict[str, int]:
     layers = learned_layers(model)
     counts = dict.fromkeys(layers, 0)
 
-    def hook(name: str) -> Any:
+    def counter(name: str) -> Any:
         def count(_: nn.Module, __: Any, output: Tensor) -> None:
             counts[name] += math.prod(output.shape[2:])
 
         return count
 
-    hooks = [layer.register_forward_hook(hook(name)) for name, layer in layers.items()]
-    reference = next(model.parameters())
-    try:
-        with torch.no_grad(), evaluating(model):
-            model(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
-    finally:
-        for handle in hooks:
-            handle.remove()
+    watch_once(model, shape, {layer: counter(name) for name, layer in layers.items()})
     return counts
 
 

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..layers.adaptive import AdaptiveConv
 from ..layers.adaptive_flex import AdaptiveFlexConv
 from ..layers.base import ContinuousConv
 from ..layers.separable import Pointwise
-from .modes import evaluating
+from .modes import watch_once
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softmax, nn.Hardtanh)
@@ -46,14 +45,7 @@ def count_cost(model: nn.Module, shape: Sequence[int]) -> Cost:
         totals[1] += activations
 
     counted = (AdaptiveConv, AdaptiveFlexConv, ContinuousConv, Pointwise, *CONVOLUTIONS, nn.Linear, *ACTIVATIONS)
-    hooks = [module.register_forward_hook(count) for module in model.modules() if isinstance(module, counted)]
-    reference = next(model.parameters())
-    try:
-        with torch.no_grad(), evaluating(model):
-            model(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
-    finally:
-        for hook in hooks:
-            hook.remove()
+    watch_once(model, shape, {module: count for module in model.modules() if isinstance(module, counted)})
     return Cost(totals[0], totals[1], sum(parameter.numel() for parameter in model.parameters()))
 
 

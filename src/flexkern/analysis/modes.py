@@ -1,9 +1,11 @@
 """Running a model as in evaluation for a moment."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 @contextmanager
@@ -23,3 +25,17 @@ def evaluating(model: nn.Module) -> Iterator[nn.Module]:
     finally:
         for module, training in modes.items():
             module.training = training
+
+
+def watch_once(
+    model: nn.Module, shape: Sequence[int], watchers: Mapping[nn.Module, Callable[[nn.Module, Any, Tensor], None]]
+) -> None:
+    """Pass one sample of zeros, of ``shape`` (channels, *signal); ``watchers`` see their module's inputs and output."""
+    hooks = [module.register_forward_hook(watcher) for module, watcher in watchers.items()]
+    reference = next(model.parameters())
+    try:
+        with torch.no_grad(), evaluating(model):
+            model(torch.zeros(1, *shape, device=reference.device, dtype=reference.dtype))
+    finally:
+        for hook in hooks:
+            hook.remove()
