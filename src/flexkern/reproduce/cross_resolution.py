@@ -40,9 +40,11 @@ class CrossTask:
     side: int
     epochs: int
     tuning: int
+    train: int
+    """Samples that are trained on, the first of the training part."""
 
 
-MNIST, CIFAR10 = CrossTask("mnist", 28, 4, 1), CrossTask("cifar10", 32, 10, 3)
+MNIST, CIFAR10 = CrossTask("mnist", 28, 4, 1, 20_000), CrossTask("cifar10", 32, 8, 2, 30_000)
 CROSS_RESOLUTION = {"cross-resolution": MNIST, "cross-resolution-cifar10": CIFAR10}
 
 
@@ -126,7 +128,8 @@ def cross_samples(task: CrossTask, data_dir: str | Path) -> dict[str, dict[str, 
     split = split_task(load_task(task.data, str(data_dir)), 0.1)
     mean = split.train[0].mean((0, 2, 3), keepdim=True)
     std = split.train[0].std((0, 2, 3), keepdim=True)
-    whole = {part: Samples((x - mean) / std, y) for part, (x, y) in (("train", split.train), ("test", split.test))}
+    parts = {"train": [values[: task.train] for values in split.train], "test": split.test}
+    whole = {part: Samples((x - mean) / std, y) for part, (x, y) in parts.items()}
     half = {part: Samples(resize_bandlimited(x, (task.side // 2,) * 2), y) for part, (x, y) in whole.items()}
     return {"whole": whole, "half": half}
 
