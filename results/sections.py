@@ -154,13 +154,15 @@ def resolutions(name: str, claim: dict[str, Any], result: dict[str, Any]) -> lis
         if found:
             lines.append(f"* {title}: at most {max(found):.2f} % of a layer's energy above Nyquist, after training.")
     counts = result["counts"]
-    seeds = sorted({run["seed"] for net in result["nets"].values() for run in net["runs"]})
+    runs = [run for net in result["nets"].values() for run in net["runs"]]
+    seeds, commits = ({run[key] for run in runs} for key in ("seed", "commit"))
     return [
         *lines,
         "",
-        f"Test accuracy in %, mean and deviation over seeds {', '.join(map(str, seeds))} (those that a row has); "
+        f"Test accuracy in %, mean and deviation over those of the seeds {', '.join(map(str, sorted(seeds)))} a row has; "
         f"{counts['train']:,} samples to train, {counts['test']:,} to test; {result['epochs']} epochs, "
-        f"{result['tuning']} of fine-tuning. {provenance(result)} {claim['note']}",
+        f"{result['tuning']} of fine-tuning. Runs of commit {', '.join(sorted(str(one)[:10] for one in commits))}; "
+        f"{provenance(result)} {claim['note']}",
         "",
     ]
 

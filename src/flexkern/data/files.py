@@ -163,3 +163,15 @@ def _labelled(top: Path, names: Sequence[str], suffixes: Sequence[str]) -> Files
             raise ValueError(f"{top / name}: must hold files {' '.join(suffixes)}, found none.")
         files += [(path, label) for path in found]
     return files
+
+
+def image_files(folder: str | Path, least: int) -> list[Path]:
+    """The images in a folder (png, jpg), by name.
+
+    Raises:
+        FileNotFoundError: fewer than ``least``.
+    """
+    found = sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
+    if len(found) < least:
+        raise FileNotFoundError(f"{folder} must hold {least} images or more (png, jpg), found {len(found)}.")
+    return found

@@ -24,7 +24,7 @@ from ..data import load_task, split_task
 from ..functional import resize_bandlimited
 from ..layers import sizes
 from ..models.resnet import thin_resnet
-from ..training.record import write_result
+from ..training.record import commit, write_result
 from .small_flexnet import AUTHORS_MAGNET, EQUAL_POINTS, EQUAL_SIREN, small_flexnet
 from .trial import Result, Samples, accuracy, chosen, train
 
@@ -150,7 +150,7 @@ def _run(
     first = functools.partial(make, channels, classes, task.side // 2)
     net = train_at(first, half["train"], seed, epochs=task.epochs, rate=RATES["rate"])
     fine, large = at_resolution(net, 2.0), at_resolution(net, 2.0, plain="enlarge")
-    found: Result = {"seed": seed, "parameters": sum(p.numel() for p in net.parameters())}
+    found: Result = {"seed": seed, "commit": commit(), "parameters": sum(p.numel() for p in net.parameters())}
     found["source"] = accuracy(net, half["test"])
     found["out_of_box"], found["enlarged"] = (accuracy(changed, whole["test"]) for changed in (fine, large))
     if sizes(net):

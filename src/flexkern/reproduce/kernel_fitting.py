@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ..analysis.fitting import RATES, Fit, fit_kernel, steps_to
+from ..data.files import image_files
 from ..training.record import write_result
 from .kernel_nets import FAMILIES, sized_net
 from .kernel_targets import read_target
@@ -39,7 +40,7 @@ def reproduce_kernel_fitting(
     Raises:
         ValueError: for an unknown contestant; FileNotFoundError: too few images in ``data_dir``.
     """
-    targets = [*SYNTHETIC, *_images(Path(data_dir))]
+    targets = [*SYNTHETIC, *map(str, image_files(data_dir, IMAGES)[:IMAGES])]
     rows: list[Result] = []
     for target, parameters in ((target, budget) for target in targets for budget in BUDGETS):
         values = read_target(target, size=SIZE)
@@ -49,13 +50,6 @@ def reproduce_kernel_fitting(
             say(f"{Path(target).name}, {row['parameters']:,} parameters, {name}: {row['psnr_mean']:.1f} dB")
     settings = {"steps": STEPS, "size": SIZE, "rates": RATES, "seeds": seeds, "good": GOOD}
     return write_result(out, {"name": "kernel-fitting", **settings, "rows": rows})
-
-
-def _images(folder: Path) -> list[str]:
-    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
-    if len(found) < IMAGES:
-        raise FileNotFoundError(f"{folder} must hold {IMAGES} images or more (png, jpg), found {len(found)}.")
-    return [str(path) for path in found[:IMAGES]]
 
 
 def _row(name: str, target: Tensor, parameters: int, seeds: Sequence[int]) -> Result:

@@ -6,14 +6,12 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ..baselines.njet import hermite_gaussians
-from ..generators import MLP, SIREN, FourierNet, GaborNet, Generator, MAGNet, Region
-from ..generators.points import Points
+from ..generators import MLP, SIREN, FourierNet, GaborNet, Generator, MAGNet, Points, Region
 
 LARGEST = 4096
 """Units, or points, that are tried."""
@@ -89,11 +87,11 @@ def sized_net(name: str, shape: tuple[int, ...], parameters: int) -> Generator:
         low, high = (middle, high) if _count(name, shape, middle) <= parameters else (low, middle - 1)
     if not low:
         raise ValueError(f"`parameters` {parameters} is too few for {name}.")
-    return _make(name, shape, min(low, JET_ORDER) if name == "N-Jet" else low)
+    return _make(name, shape, low)
 
 
-def _make(name: str, shape: tuple[int, ...], units: int, **options: Any) -> Generator:
-    return FAMILIES[name](units)(len(shape), 1, region=Region.whole(shape), **options)
+def _make(name: str, shape: tuple[int, ...], units: int) -> Generator:
+    return FAMILIES[name](units)(len(shape), 1, region=Region.whole(shape))
 
 
 def _count(name: str, shape: tuple[int, ...], units: int) -> int:

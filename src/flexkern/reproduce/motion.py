@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..bench.exported import require_export
+from ..data.files import image_files
 from ..training.record import write_result
 from .motion_nets import CLASSES, FRAMES, NETS, REACH
 from .trial import Result, Samples, chosen, compare, gain_over, run_trials, summarise
@@ -56,9 +57,7 @@ def read_grey(folder: str | Path) -> list[Tensor]:
     import numpy as np
     from PIL import Image
 
-    paths = sorted(path for path in Path(folder).glob("*") if path.suffix.lower() in (".png", ".jpg", ".jpeg"))
-    if len(paths) < 4:
-        raise FileNotFoundError(f"{folder} must hold four images or more (png, jpg), found {len(paths)}.")
+    paths = image_files(folder, 4)
     return [torch.from_numpy(np.asarray(Image.open(path).convert("L"), dtype="float32") / 255) for path in paths]
 
 

@@ -15,7 +15,7 @@ from ..layers import sizes
 from ..training.record import write_result
 from .digits import BATCH, RATE, SIDE, as_they_are, digit_samples
 from .small_flexnet import small_flexnet
-from .trial import Result, accuracy, train
+from .trial import Result, accuracy, chosen, train
 
 BUDGETS = (None, 40e6, 20e6, 10e6, 5e6)
 """Products per image of all layers of learned size together; they start at some 23 million."""
@@ -37,21 +37,19 @@ def reproduce_size_budget(
         ValueError: for budgets (``only``) that are not among :data:`BUDGETS`.
     """
     known = {"none" if budget is None else f"{budget:.0f}": budget for budget in BUDGETS}
-    for name in only:
-        if name not in known:
-            raise ValueError(f"unknown budget {name}; known: {', '.join(known)}.")
+    wanted = chosen(known, only)
     data = digit_samples(data_dir, as_they_are)
     make = functools.partial(small_flexnet, horizon=SIDE + 1)
     positions = output_positions(make(), SHAPE)
-    rows: dict[str, list[Result]] = {name: [] for name in only or known}
+    rows: dict[str, list[Result]] = {name: [] for name in wanted}
     for seed, name in itertools.product(seeds, rows):
-        penalty = _penalty(known[name], positions)
+        penalty = _penalty(wanted[name], positions)
         net = train(make, data["train"], seed, epochs=epochs, batch=BATCH, rate=RATE, penalty=penalty)
         found = {part: accuracy(net, data[part]) for part in ("validation", "test")}
         learned = {layer: list(size) for layer, size in sizes(net).items()}
         rows[name].append({"seed": seed, **found, "macs": count_cost(net, SHAPE).macs, "sizes": learned})
         say(f"budget {name}, seed {seed}: {100 * found['test']:.2f} %, {rows[name][-1]['macs'] / 1e6:.1f} M products")
-    budgets = [{"budget": known[name], **_summary(runs)} for name, runs in rows.items()]
+    budgets = [{"budget": wanted[name], **_summary(runs)} for name, runs in rows.items()]
     counts = {part: len(samples.y) for part, samples in data.items()}
     return write_result(out, {"name": "size-budget", "epochs": epochs, "counts": counts, "budgets": budgets})
 
