@@ -159,7 +159,7 @@ def resolutions(name: str, claim: dict[str, Any], result: dict[str, Any]) -> lis
     return [
         *lines,
         "",
-        f"Test accuracy in %, mean and deviation over those of the seeds {', '.join(map(str, sorted(seeds)))} a row has; "
+        f"Test accuracy in %, mean and deviation over seeds {', '.join(map(str, sorted(seeds)))}, if a row has them; "
         f"{counts['train']:,} samples to train, {counts['test']:,} to test; {result['epochs']} epochs, "
         f"{result['tuning']} of fine-tuning. Runs of commit {', '.join(sorted(str(one)[:10] for one in commits))}; "
         f"{provenance(result)} {claim['note']}",
