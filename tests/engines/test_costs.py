@@ -143,6 +143,28 @@ def test_where_the_choice_turns_follows_the_constants():
     assert len(set(turns)) >= 3
 
 
+def test_memory_that_the_system_clears_has_a_price():
+    """The result of a large convolution, and the spectra where they are large too; nothing of a small one."""
+    dear = costs.CostModel({**shipped(), "memory/fresh": 1.0})
+
+    def cleared(problem, engine, name="forward"):
+        step = getattr(make_plan(problem, engine, costs=dear), name)
+        return dear.seconds(problem, step, name) - costs.CostModel.shipped().seconds(problem, step, name)
+
+    large = ConvProblem(64, 24, 24, (8192,), (9,), padding=((4, 4),))
+    result = 4 * 64 * 24 * 8192
+    assert cleared(IMAGES, "direct") == 0
+    assert cleared(large, "direct") == pytest.approx(result)
+    assert cleared(large, "overlap_save", "input_gradient") == pytest.approx(result)
+    assert cleared(large, "direct", "weight_gradient") == 0
+    depthwise = dataclasses.replace(large, in_channels=24, groups=24)
+    assert cleared(depthwise, "direct") == pytest.approx(3 * result)  # two more in the library's own order
+    whole = dataclasses.replace(plan_conv(depthwise, "fft").forward, chunk=0, channels=0)
+    spectra = 2 * 8 * 64 * 24 * (whole.lengths[0] // 2 + 1)
+    found = dear.seconds(depthwise, whole, "forward") - costs.CostModel.shipped().seconds(depthwise, whole, "forward")
+    assert found == pytest.approx(result + spectra)
+
+
 # The cache ---------------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, Plan, convolv
 from flexkern.engines.blocks import block_problem
 from flexkern.engines.candidates import SPECTRA_BYTES
 from flexkern.engines.chooser import make_plan
+from flexkern.engines.convolve import prepare
 from flexkern.engines.dft import _KEPT, MatrixTransform
 from flexkern.engines.fft import FrequencyFirstTransform
 from flexkern.engines.kept import Kept
@@ -262,6 +263,47 @@ def test_pieces_of_a_signal_change_nothing(name, factored, rows):
     for step in steps:
         for one, other in zip(values(Plan(problem, step, step, step)), exact, strict=True):
             assert_matches(one, other)
+
+
+CHANNELS = {
+    "sequence": ConvProblem(3, 5, 5, (61,), (9,), padding=((4, 4),), groups=5),
+    "one_signal": ConvProblem(1, 5, 5, (64,), (65,), padding=((64, 0),), groups=5),
+    "strided_dilated": ConvProblem(2, 7, 7, (83,), (5,), stride=(3,), padding=((4, 7),), dilation=(2,), groups=7),
+    "images": ConvProblem(2, 5, 5, (20, 13), (5, 7), padding=((4, 1), (0, 3)), groups=5),
+    "volumes": ConvProblem(1, 4, 4, (6, 5, 7), (3, 4, 3), padding=((1, 1), (2, 2), (-1, 1)), groups=4),
+}
+
+
+@pytest.mark.parametrize(("channels", "chunk"), [(1, 0), (2, 0), (2, 1), (3, 2), (9, 0)])
+@pytest.mark.parametrize("factored", [False, True])
+@pytest.mark.parametrize("name", CHANNELS)
+def test_lots_of_channels_change_nothing(name, factored, channels, chunk):
+    problem = CHANNELS[name]
+    step = dataclasses.replace(plan_conv(problem, "fft").forward, channels=channels, chunk=chunk)
+    x = torch.randn(problem.batch, problem.groups, *problem.signal, **DOUBLE)
+    held = [torch.randn(problem.groups, 1, *problem.kernel, **DOUBLE)]
+    if factored:
+        held = [torch.randn(problem.groups, 1, 2, **DOUBLE), torch.randn(2, *problem.kernel, **DOUBLE)]
+
+    def values(plan):
+        y = run(x, from_factors(held), plan)
+        return [y, *torch.autograd.grad(y, (x, *held), torch.cos(torch.arange(y.numel()).view(y.shape)).double())]
+
+    plan = Plan(problem, step, step, step)
+    for one, other in zip(values(plan), values(plan_conv(problem, "direct")), strict=True):
+        assert_matches(one, other)
+    with torch.no_grad():
+        again = run(x, from_factors(held), plan, prepared=prepare(from_factors(held), plan))
+    assert_matches(again, values(plan)[0])
+
+
+def test_large_spectra_go_by_lots_of_channels():
+    """Tensors beyond what caches hold, or beyond 32 MB, which the system clears at every call."""
+    long = ConvProblem(1, 64, 64, (262_144,), (65_537,), padding=((32_768,) * 2,), groups=64)
+    assert plan_conv(long, "fft").forward.channels == 8
+    assert "8 channels at a time" in plan_conv(long, "fft").explain()
+    small = ConvProblem(8, 64, 64, (32, 32), (33, 33), padding=((16, 16),) * 2, groups=64)
+    assert plan_conv(small, "fft").forward.channels == 0
 
 
 def test_a_long_signal_goes_by_pieces():

@@ -186,7 +186,8 @@ def test_auto_takes_for_each_pass_the_lowest_estimate(name):
         saved = machine.load_costs().shared_seconds(problem, plan.input_gradient)
         assert plan.input_gradient.seconds + plan.weight_gradient.seconds - saved <= sum(lowest[1:])
     else:
-        assert [step.seconds for step in plan.passes] == lowest
+        # No more than: an engine by itself may have taken a dearer plan for one gradient, to share it with the other.
+        assert all(step.seconds <= least for step, least in zip(plan.passes, lowest, strict=True))
 
 
 def test_auto_where_the_answer_is_plain():

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
     rows = []
     groups: dict[str, list[float]] = {}
     for one in samples:
-        if not one.family.startswith(("autograd", "direct")):  # those are looked up, not predicted
+        if not one.family.startswith(("autograd", "memory", "direct")):  # those are looked up, not predicted
             group = "/".join(one.family.split("/")[:4])
             groups.setdefault(group, []).append(costs.price(one.family, one.work) / one.seconds)
     for family, ratios in groups.items():

@@ -13,6 +13,8 @@ ENGINES = ("direct", "fft", "dft", "overlap_save")
 SPECTRA_BYTES = {"dense": 50e6, "dense matrices": 14e6, "depthwise": 8e6}
 """Spectra held at a time: larger ones fall out of the caches and are allocated anew every time; smaller ones make thin
 matrices, which pointwise products do not mind. The library's dense transforms keep to the caches by themselves."""
+CHANNELS_LEAST = 8
+"""Channels of a depthwise convolution that are computed together, however large their spectra."""
 KERNELS_READ = 5
 """Kernels' spectra are read once per part of the batch. With fewer signals than channels that is most of what is read,
 so parts may be as large as the channels are many, but no larger than this many times what is good for the caches."""
@@ -78,6 +80,10 @@ def _fill(problem: ConvProblem, lengths: tuple[int, ...]) -> tuple[int, ...]:
 
 def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
     """Equal parts of the batch whose spectra are no larger than is good; a small rest would waste a turn."""
+    channels = _channels(problem, plan)
+    if channels:
+        plan = dataclasses.replace(plan, channels=channels)
+        problem = dataclasses.replace(problem, in_channels=channels, out_channels=channels, groups=channels)
     counts = block_counts(problem, plan.block) if plan.block else (1,)
     kind = "depthwise" if problem.depthwise else "dense matrices" if plan.matrices else "dense"
     limit = SPECTRA_BYTES[kind]
@@ -91,6 +97,15 @@ def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
     return dataclasses.replace(
         plan, chunk=chunk if chunk < problem.batch else 0, rows=rows if 0 < rows < counts[0] else 0
     )
+
+
+def _channels(problem: ConvProblem, plan: PassPlan) -> int:
+    """Equal lots of channels whose spectra, those of one signal, are no larger than is good; 0 for all."""
+    if not problem.depthwise or plan.matrices or plan.block:
+        return 0
+    most = max(int(SPECTRA_BYTES["depthwise"] / (16 * frequencies(plan))), CHANNELS_LEAST)
+    lots = math.ceil(problem.groups / most)
+    return math.ceil(problem.groups / lots) if lots > 1 else 0
 
 
 def _mean_channels(problem: ConvProblem) -> float:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from .plan import PASSES, ConvProblem, PassPlan
 from .references import CHANNELS, SIGNALS, case_of, cases, direct_seconds
-from .work import Work, direct_work, output_work, spectral_work
+from .work import Work, direct_work, fresh_bytes, output_work, spectral_work
 
 AMOUNTS = tuple(field.name for field in dataclasses.fields(Work))
 SHIPPED = Path(__file__).with_name("costs.json")
@@ -24,7 +24,7 @@ class CostModel:
 
     ``constants`` maps names to positive floats: ``matrices/2d/dense/forward/flops`` and its like for spectral engines;
     ``direct/2d/dense/forward/contiguous/batch/5/32`` and its like are whole seconds of
-    :mod:`reference convolutions <flexkern.engines.references>`.
+    :mod:`reference convolutions <flexkern.engines.references>`; ``memory/fresh`` is per byte that the system clears.
     """
 
     constants: Mapping[str, float]
@@ -48,7 +48,8 @@ class CostModel:
 
     def seconds(self, problem: ConvProblem, plan: PassPlan, name: str) -> float:
         """What the pass ``name`` of a problem is expected to take."""
-        return self.price(family_of(problem, plan, name), work_of(problem, plan, name))
+        fresh = self.constants["memory/fresh"] * fresh_bytes(problem, plan, name)
+        return fresh + self.price(family_of(problem, plan, name), work_of(problem, plan, name))
 
     def shared_seconds(self, problem: ConvProblem, plan: PassPlan) -> float:
         """What both gradients save when they follow one plan: a transform of the output's gradient."""
@@ -86,4 +87,4 @@ def constant_names() -> list[str]:
     """All constants that a cost model has."""
     families = itertools.product(("matrices", "library"), (f"{n}d" for n in SIGNALS), CHANNELS, PASSES)
     names = ["/".join((*family, amount)) for family in families for amount in AMOUNTS]
-    return ["autograd/calls", *names] + [name for case in cases().values() for name in case]
+    return ["autograd/calls", "memory/fresh", *names] + [name for case in cases().values() for name in case]

@@ -44,6 +44,8 @@ def describe(step: PassPlan) -> str:
         text += f" in two stages ({step.lengths[0] // step.fold} x {step.fold})"
     if step.block:
         text += f", blocks of {by(step.block)} outputs"
+    if step.channels:
+        text += f", {step.channels} channels at a time"
     if step.chunk:
         text += f", {step.chunk} signals at a time"
     if step.rows:

@@ -1,10 +1,10 @@
 """The discrete Fourier transform by torch's FFT library: for long axes."""
 
+import itertools
 import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ..axes import last_axes
@@ -35,24 +35,49 @@ class LibraryTransform:
     def analyse(self, samples: Tensor, positions: Positions) -> Tensor:
         """Samples (*lead, *J) -> complex spectrum (*lead, *F)."""
         axes = tuple(range(-len(positions), 0))
-        if any(p.step > 1 for p in positions):
-            spread = samples.new_zeros(*samples.shape[: -len(axes)], *(p[-1] - p[0] + 1 for p in positions))
-            spread[last_axes(slice(None, None, p.step) for p in positions)] = samples
-            samples = spread
-        if any(p.start for p in positions):
-            margins = [n - j for n, j in zip(self.lengths, samples.shape[-len(axes) :], strict=True)]
-            samples = F.pad(samples, [side for margin in reversed(margins) for side in (0, margin)])
-            samples = torch.roll(samples, tuple(p.start for p in positions), axes)
+        if any(place.start or place.step > 1 for place in positions):
+            samples = _spread(samples, positions, self.lengths)
         return torch.fft.rfftn(samples, s=self.lengths, dim=axes)
 
     def synthesise(self, spectrum: Tensor, positions: Positions, into: Tensor | None = None) -> Tensor:
         """Complex spectrum (*lead, *F) -> samples (*lead, *J) of its inverse; written ``into`` a tensor if given."""
-        axes = tuple(range(-len(positions), 0))
-        samples = torch.fft.irfftn(spectrum, s=self.lengths, dim=axes)
-        if any(p.start for p in positions):
-            samples = torch.roll(samples, tuple(-p.start for p in positions), axes)
-        samples = samples[last_axes(slice(0, p[-1] - p[0] + 1, p.step) for p in positions)]
+        for axis, place in zip(range(-len(positions), -1), positions, strict=False):
+            # Axis by axis, so that later axes are not transformed where samples are cut off.
+            spectrum = _gather(torch.fft.ifft(spectrum, dim=axis), place, axis)
+        samples = _gather(torch.fft.irfft(spectrum, n=self.lengths[-1]), positions[-1], -1)
         return samples if into is None else into.copy_(samples)
+
+
+def _spread(samples: Tensor, positions: Positions, lengths: tuple[int, ...]) -> Tensor:
+    """Samples at their positions, zeros elsewhere."""
+    whole = samples.new_zeros(*samples.shape[: -len(lengths)], *lengths)
+    for parts in itertools.product(*map(_parts, positions, lengths)):
+        chosen, places = zip(*parts, strict=True)
+        whole[last_axes(places)] = samples[last_axes(chosen)]
+    return whole
+
+
+def _gather(samples: Tensor, place: range, axis: int) -> Tensor:
+    """Samples at a place along one axis."""
+    after = [slice(None)] * (-axis - 1)
+    found = [samples[last_axes([part, *after])] for _, part in _parts(place, samples.shape[axis])]
+    return found[0] if len(found) == 1 else torch.cat(found, axis)
+
+
+def _parts(place: range, length: int) -> list[tuple[slice, slice]]:
+    """Which samples lie where along an axis: in two parts if they go beyond its end and on at its beginning.
+
+    Example:
+        >>> _parts(range(-2, 3), 8)
+        [(slice(0, 2, None), slice(6, 8, 1)), (slice(2, 5, None), slice(0, 3, 1))]
+    """
+    step, count, first = place.step, len(place), place.start % length
+    before = min(math.ceil((length - first) / step), count)
+    second = first + before * step - length
+    parts = [(slice(0, before), slice(first, first + (before - 1) * step + 1, step))]
+    if before < count:
+        parts.append((slice(before, count), slice(second, second + (count - before - 1) * step + 1, step)))
+    return parts
 
 
 @dataclass(frozen=True)

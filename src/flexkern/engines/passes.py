@@ -1,27 +1,38 @@
-"""The three passes by spectra: transform, multiply, transform back; a few signals, or pieces of one, at a time."""
+"""The three passes by spectra: transform, multiply, transform back; a few signals, channels or pieces at a time."""
 
+import dataclasses
 import itertools
 
+import torch
 from torch import Tensor
 
 from ..tracing import plain_operations
 from .factored import factored_gradients
-from .pieces import Piece, cut_pieces
+from .pieces import Piece, cut_channels, cut_pieces
 from .plan import ConvProblem, PassPlan
 from .spectral import SpectralConv, Spectrum, working
-from .weight import Weight
+from .weight import FactoredWeight, Weight, dense, gradients_of_factors
 
 
 def forward(
-    input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan, prepared: Spectrum | None = None
+    input: Tensor,
+    weight: Weight,
+    problem: ConvProblem,
+    plan: PassPlan,
+    prepared: Spectrum | None = None,
+    into: Tensor | None = None,
 ) -> Tensor:
     """The convolution, in float32 at least; ``prepared`` is what :func:`prepare` gave for the same weight and plan."""
     conv, input = SpectralConv(problem, plan), working(input)
-    if not plan.chunk and not plan.rows and plain_operations():
+    if not plan.chunk and not plan.rows and not plan.channels and plain_operations():
         kernels = conv.conjugate_kernel(weight) if prepared is None else prepared
         return conv.to_output(conv.products.forward(conv.signal(input), kernels)).contiguous()
     # Made first: what lives long should not lie above what is freed at once, or the heap is left with holes.
-    outputs = input.new_empty(input.shape[0], problem.out_channels, *problem.output_size)
+    shape = (input.shape[0], problem.out_channels, *problem.output_size)
+    outputs = input.new_empty(shape) if into is None else into
+    if plan.channels:
+        _forward_by_channels((input, weight, outputs), problem, plan, prepared)
+        return outputs
     kernels = conv.conjugate_kernel(weight) if prepared is None else prepared
     if plan.rows and max(problem.padding[0]) >= problem.extent[0]:
         outputs.zero_()  # some outputs belong to no piece
@@ -31,20 +42,39 @@ def forward(
     return outputs
 
 
+def _forward_by_channels(
+    tensors: tuple[Tensor, Weight, Tensor], problem: ConvProblem, plan: PassPlan, prepared: Spectrum | None
+) -> None:
+    """Some channels after the others, from input and weight into the output: the caches would not hold all spectra."""
+    input, weight, outputs = tensors
+    lot, kernels = dataclasses.replace(plan, channels=0), dense(weight)
+    for at, part in cut_channels(problem, plan):
+        known = prepared[at] if isinstance(prepared, Tensor) else None
+        forward(input[:, at], kernels[at], part, lot, known, outputs[:, at])
+
+
 def prepare(weight: Weight, problem: ConvProblem, plan: PassPlan) -> Spectrum:
     """The kernels' spectra for :func:`forward`, to be used again while the weight stays the same."""
     return SpectralConv(problem, plan).conjugate_kernel(weight)
 
 
 def gradients(
-    input: Tensor, weight: Weight, gradient: Tensor, problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
+    input: Tensor,
+    weight: Weight,
+    gradient: Tensor,
+    problem: ConvProblem,
+    plan: PassPlan,
+    needs: tuple[bool, bool],
+    into: Tensor | None = None,
 ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
     """Gradients of the input and of the weight (or its factors), those that are needed; they share spectra."""
     conv, input, gradient = SpectralConv(problem, plan), working(input), working(gradient)
+    if plan.channels:
+        return _gradients_by_channels((input, weight, gradient), problem, plan, needs)
     turns = _turns(conv, input.shape[0])
     if conv.uses_factors(weight):
         return factored_gradients(conv, (input, weight, gradient), turns, needs)
-    inputs, sums = conv.empty_gradient(input) if needs[0] else None, None
+    inputs, sums = conv.empty_gradient(input, into) if needs[0] else None, None
     kernels = conv.kernel(weight) if needs[0] else None
     for at, piece in turns:
         part = conv.of(piece.problem)
@@ -57,6 +87,24 @@ def gradients(
             part.to_signal(spectrum, inputs[at][piece.input])
             del spectrum
     return inputs, None if sums is None else conv.kernel_gradient(sums, weight)
+
+
+def _gradients_by_channels(
+    tensors: tuple[Tensor, Weight, Tensor], problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
+) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+    """Those of some channels after the others."""
+    input, weight, gradient = tensors
+    lot, kernels = dataclasses.replace(plan, channels=0), dense(weight)
+    of_kernels: list[Tensor] = []
+    inputs = torch.empty_like(input, memory_format=torch.contiguous_format) if needs[0] else None
+    for at, part in cut_channels(problem, plan):
+        into = None if inputs is None else inputs[:, at]
+        _, found = gradients(input[:, at], kernels[at], gradient[:, at], part, lot, needs, into)
+        of_kernels += found or ()
+    if not needs[1]:
+        return inputs, None
+    whole = torch.cat(of_kernels)
+    return inputs, gradients_of_factors(whole, weight) if isinstance(weight, FactoredWeight) else (whole,)
 
 
 def _turns(conv: SpectralConv, batch: int) -> list[tuple[slice, Piece]]:

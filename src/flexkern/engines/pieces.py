@@ -1,4 +1,4 @@
-"""Pieces of long signals: some rows of blocks at a time, each a convolution of its own."""
+"""Pieces of a convolution that are convolutions of their own: some blocks of a long signal, or some channels."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -12,6 +12,22 @@ class Piece(NamedTuple):
     problem: ConvProblem
     input: Any
     output: Any
+
+
+def cut_channels(problem: ConvProblem, plan: PassPlan) -> list[tuple[slice, ConvProblem]]:
+    """Of a depthwise convolution, ``plan.channels`` at a time.
+
+    Example:
+        >>> plan = PassPlan("fft", (16,), channels=4)
+        >>> [(at.start, part.groups) for at, part in cut_channels(ConvProblem(1, 6, 6, (8,), (3,), groups=6), plan)]
+        [(0, 4), (4, 2)]
+    """
+    found = []
+    for start in range(0, problem.groups, plan.channels):
+        count = min(plan.channels, problem.groups - start)
+        part = dataclasses.replace(problem, in_channels=count, out_channels=count, groups=count)
+        found.append((slice(start, start + count), part))
+    return found
 
 
 def cut_pieces(problem: ConvProblem, plan: PassPlan) -> list[Piece]:

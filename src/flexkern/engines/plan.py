@@ -131,6 +131,7 @@ class PassPlan:
         matrices: whether the transforms are matrix products.
         chunk: signals of the batch that are transformed together, so that their spectra stay in fast memory; 0: all.
         rows: blocks along the first axis that are transformed together; 0: all.
+        channels: channels of a depthwise convolution that are computed together, one lot after another; 0: all.
         channels_last: whether direct convolution runs in that memory layout.
         seconds: what it is expected to take.
     """
@@ -142,6 +143,7 @@ class PassPlan:
     matrices: bool = False
     chunk: int = 0
     rows: int = 0
+    channels: int = 0
     channels_last: bool = False
     seconds: float = field(default=0.0, compare=False)
 
@@ -176,9 +178,10 @@ class Plan:
         return self.forward, self.input_gradient, self.weight_gradient
 
     def unchunked(self) -> "Plan":
-        """The same for all signals at a time, as traced code needs it."""
-        forward, input_gradient, weight_gradient = (dataclasses.replace(step, chunk=0, rows=0) for step in self.passes)
-        return Plan(self.problem, forward, input_gradient, weight_gradient, self.estimates)
+        """The same for all signals and channels at a time, as traced code needs it."""
+        steps = dict(zip(PASSES, self.passes, strict=True))
+        whole = {name: dataclasses.replace(step, chunk=0, rows=0, channels=0) for name, step in steps.items()}
+        return Plan(self.problem, **whole, estimates=self.estimates)
 
     def explain(self) -> str:
         """The decision and its reason in words.

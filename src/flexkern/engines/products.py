@@ -15,6 +15,9 @@ from torch import Tensor
 from ..tracing import plain_operations
 from .dft import Split, add_product
 
+FEW = 4
+"""So many signals are added up one by one, which saves a tensor of all products; more take too many calls."""
+
 
 class DenseSplit:
     """Matrix products of split spectra, frequency first; one batch of F G of them."""
@@ -129,8 +132,14 @@ class PointwiseComplex:
         return y * w
 
     def weight_gradient(self, x: Tensor, y: Tensor, total: Tensor | None = None) -> Tensor:
-        part = (x * y.conj_physical()).sum(0)
-        return part if total is None else total.add_(part)
+        y = y.conj_physical()
+        if plain_operations() or len(x) > FEW:
+            part = (x * y).sum(0)
+            return part if total is None else total.add_(part)
+        total = x[0] * y[0] if total is None else total.addcmul_(x[0], y[0])
+        for xs, ys in zip(x[1:], y[1:], strict=True):
+            total.addcmul_(xs, ys)
+        return total
 
 
 def conjugate(w: Tensor) -> Tensor:

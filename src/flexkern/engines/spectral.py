@@ -44,9 +44,9 @@ class SpectralConv:
         """The same for a piece of the signal; kernels' spectra serve all pieces."""
         return self if problem is self.whole else SpectralConv(problem, self.plan)
 
-    def empty_gradient(self, input: Tensor) -> Tensor:
+    def empty_gradient(self, input: Tensor, into: Tensor | None = None) -> Tensor:
         """Where the gradient of the input is written, or added up if pieces overlap."""
-        made = torch.empty_like(input, memory_format=torch.contiguous_format)
+        made = torch.empty_like(input, memory_format=torch.contiguous_format) if into is None else into
         return made.zero_() if self.plan.rows else made
 
     def empty_signal(self, outputs: Spectrum) -> Spectrum:

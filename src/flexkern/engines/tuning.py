@@ -17,7 +17,7 @@ from .candidates import ENGINES, candidates
 from .costs import AMOUNTS, CostModel, constant_names, family_of, work_of
 from .plan import PASSES, ConvProblem, PassPlan, Plan
 from .references import cases, references
-from .work import Work
+from .work import KEPT_BYTES, Work
 
 LEAST = 1e-16
 """A constant that cannot be told from zero; zero would make some work free."""
@@ -87,6 +87,14 @@ def measure_autograd() -> Iterator[Sample]:
     yield Sample("autograd", Work(), plain, 1)
 
 
+def measure_memory() -> Iterator[Sample]:
+    """What it costs to write to memory that the system has to clear first, and to memory at hand."""
+    size = 2 * KEPT_BYTES
+    kept = torch.empty(size, dtype=torch.uint8)
+    for call in (lambda: torch.empty(size, dtype=torch.uint8).zero_(), kept.zero_):
+        yield Sample("memory", Work(bytes=size), least_seconds(call, 0.2), 1)
+
+
 def least_seconds(call: Callable[[], object], budget: float, *, grad: bool = False) -> float:
     """The least time of a call: what it takes when nothing else disturbs it, from caches that hold something else."""
     others = torch.empty(2**21)
@@ -120,6 +128,8 @@ def fit(samples: list[Sample]) -> CostModel:
         families[sample.family].append(sample)
     ours, plain = (one.seconds for one in families.pop("autograd"))
     constants["autograd/calls"] = max(ours - plain, LEAST)
+    fresh, kept = families.pop("memory")
+    constants["memory/fresh"] = max((fresh.seconds - kept.seconds) / fresh.work.bytes, LEAST)
     for family, group in families.items():
         if not family.startswith("direct"):
             rates = _robust_fit(
@@ -175,7 +185,7 @@ def tune(*, quick: bool = False, progress: Callable[[str], None] = lambda text: 
     chosen, rounds = list(problems(quick=quick)), 1 if quick else 2
     measured: list[list[Sample]] = []
     for round_ in range(rounds):
-        samples = list(measure_autograd())
+        samples = [*measure_autograd(), *measure_memory()]
         for number, problem in enumerate(chosen, 1):
             progress(f"{round_ * len(chosen) + number}/{rounds * len(chosen)}")
             samples += measure(problem, 0.002 if quick else 0.015)

@@ -7,6 +7,8 @@ from .blocks import block_counts, block_problem
 from .plan import ConvProblem, PassPlan
 
 BYTES = 4  # per value; float64 doubles all engines alike
+KEPT_BYTES = 2**25
+"""Larger blocks of memory are given back when they are freed (by glibc), so the system clears them anew every time."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +74,10 @@ def _read(problem: ConvProblem, name: str) -> int:
 
 
 def _turns(problem: ConvProblem, plan: PassPlan) -> int:
-    """Parts of the batch times pieces of each signal."""
+    """Lots of channels times parts of the batch times pieces of each signal."""
+    lots = -(-problem.in_channels // plan.channels) if plan.channels else 1
     chunks = -(-problem.batch // plan.chunk) if plan.chunk else 1
-    return chunks * (-(-block_counts(problem, plan.block)[0] // plan.rows) if plan.rows else 1)
+    return lots * chunks * (-(-block_counts(problem, plan.block)[0] // plan.rows) if plan.rows else 1)
 
 
 def output_work(problem: ConvProblem, plan: PassPlan) -> Work:
@@ -91,6 +94,19 @@ def _copies(name: str, inputs: int, outputs: int, axes: int) -> Work:
         "weight_gradient": 2 * inputs + 2 * outputs,
     }
     return Work(copied=2 * BYTES * passes[name], calls=10 * axes)
+
+
+def fresh_bytes(problem: ConvProblem, plan: PassPlan, name: str) -> float:
+    """Bytes of new tensors that no allocator keeps: the result, copies and spectra that are larger than others."""
+    inputs = problem.batch * _size(problem.signal, problem.in_channels)
+    outputs = problem.batch * _size(problem.output_size, problem.out_channels)
+    made = [{"forward": outputs, "input_gradient": inputs, "weight_gradient": 0}[name]]
+    if plan.engine != "direct" and not plan.block:
+        spectra = 2 * frequencies(plan) * (plan.chunk or problem.batch) * (plan.channels or problem.groups)
+        made += [spectra * channels // problem.groups for channels in (problem.in_channels, problem.out_channels)]
+    elif plan.engine == "direct" and problem.depthwise and name != "weight_gradient":
+        made += [inputs, outputs]  # torch's library brings both into an order of its own
+    return sum(BYTES * size for size in made if BYTES * size > KEPT_BYTES)
 
 
 def direct_work(problem: ConvProblem) -> Work:
