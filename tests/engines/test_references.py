@@ -139,21 +139,19 @@ def test_shared_gradients_are_priced_as_such():
     shipped |= {name: 1e-4 if "matrices/" in name else 1e-1 for name in shipped if name.endswith("/calls")}
     model = CostModel(shipped)
     direct = {name: 1e-9 for name in shipped if name.startswith("direct/2d/dense/forward")}
-    gradients = {
-        name: value for name, value in shipped.items() if name.startswith("direct/2d/dense/") and "_grad" in name
-    }
-    step = make_plan(problem, "dft", model)
+    step, plain = (make_plan(problem, engine, model) for engine in ("dft", "direct"))
     assert step.input_gradient == step.weight_gradient
     shared = model.shared_seconds(problem, step.input_gradient)
-    both = step.input_gradient.seconds + step.weight_gradient.seconds
-    plain = make_plan(problem, "direct", model)
-    theirs = plain.input_gradient.seconds + plain.weight_gradient.seconds
-    # Torch's gradients cost between what ours would cost apart and what they cost together.
-    scale = (both - shared / 2) / theirs
+    # Torch's input gradient is dearer, its weight gradient cheaper than ours, but dearer than what ours adds to the first.
+    gradients = {}
+    for name, more in (("input_gradient", shared), ("weight_gradient", -shared / 2)):
+        scale = (getattr(step, name).seconds + more) / getattr(plain, name).seconds
+        of_pass = f"direct/2d/dense/{name}"
+        gradients |= {key: value * scale for key, value in shipped.items() if key.startswith(of_pass)}
     constants = {
         **shipped,
         **direct,
-        **{name: value * scale for name, value in gradients.items()},
+        **gradients,
         "autograd/calls": 1e-12,
     }
     chosen = make_plan(problem, "auto", CostModel(constants))
