@@ -142,7 +142,7 @@ def test_shared_gradients_are_priced_as_such():
     step, plain = (make_plan(problem, engine, model) for engine in ("dft", "direct"))
     assert step.input_gradient == step.weight_gradient
     shared = model.shared_seconds(problem, step.input_gradient)
-    # Torch's input gradient is dearer, its weight gradient cheaper than ours, but dearer than what ours adds to the first.
+    # Torch's input gradient is dearer than ours, its weight gradient cheaper, though not than what ours adds.
     gradients = {}
     for name, more in (("input_gradient", shared), ("weight_gradient", -shared / 2)):
         scale = (getattr(step, name).seconds + more) / getattr(plain, name).seconds
