@@ -26,6 +26,7 @@ from flexkern.engines import (
 from flexkern.engines.chooser import make_plan
 from flexkern.engines.costs import CostModel
 from flexkern.engines.lengths import fast_length
+from flexkern.engines.plan import PASSES
 
 PROBLEMS = {
     "sequence": ConvProblem(8, 30, 30, (784,), (784,), padding=((783, 0),)),
@@ -186,6 +187,7 @@ def test_auto_takes_for_each_pass_the_lowest_estimate(name):
         saved = machine.load_costs().shared_seconds(problem, plan.input_gradient)
         assert plan.input_gradient.seconds + plan.weight_gradient.seconds - saved <= sum(lowest[1:])
     else:
+        assert [step.seconds for step in plan.passes] == [min(plan.estimates[name].values()) for name in PASSES]
         # No more than: an engine by itself may have taken a dearer plan for one gradient, to share it with the other.
         assert all(step.seconds <= least for step, least in zip(plan.passes, lowest, strict=True))
 

@@ -82,8 +82,7 @@ def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
     """Equal parts of the batch whose spectra are no larger than is good; a small rest would waste a turn."""
     channels = _channels(problem, plan)
     if channels:
-        plan = dataclasses.replace(plan, channels=channels)
-        problem = dataclasses.replace(problem, in_channels=channels, out_channels=channels, groups=channels)
+        plan, problem = dataclasses.replace(plan, channels=channels), problem.of_channels(channels)
     counts = block_counts(problem, plan.block) if plan.block else (1,)
     kind = "depthwise" if problem.depthwise else "dense matrices" if plan.matrices else "dense"
     limit = SPECTRA_BYTES[kind]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..axes import CONVOLUTIONS
 from .plan import ConvProblem, Padding, PassPlan
-from .weight import FactoredWeight, Weight, dense, gradients_of_factors
+from .weight import Weight, dense, gradients_of_factors
 
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
@@ -54,8 +54,7 @@ def gradients(
         of_input = F.pad(of_input, [-side for side in rest]) if any(rest) else of_input
     if of_kernel is None:
         return of_input, None
-    of_kernel = of_kernel.contiguous()
-    return of_input, gradients_of_factors(of_kernel, weight) if isinstance(weight, FactoredWeight) else (of_kernel,)
+    return of_input, gradients_of_factors(of_kernel.contiguous(), weight)
 
 
 @functools.lru_cache(maxsize=1024)

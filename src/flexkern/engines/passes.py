@@ -11,7 +11,7 @@ from .factored import factored_gradients
 from .pieces import Piece, cut_channels, cut_pieces
 from .plan import ConvProblem, PassPlan
 from .spectral import SpectralConv, Spectrum, working
-from .weight import FactoredWeight, Weight, dense, gradients_of_factors
+from .weight import Weight, dense, gradients_of_factors
 
 
 def forward(
@@ -47,10 +47,14 @@ def _forward_by_channels(
 ) -> None:
     """Some channels after the others, from input and weight into the output: the caches would not hold all spectra."""
     input, weight, outputs = tensors
-    lot, kernels = dataclasses.replace(plan, channels=0), dense(weight)
+    lot = dataclasses.replace(plan, channels=0)
+    if isinstance(prepared, Tensor):  # kernels are not needed, nor computed
+        for at, part in cut_channels(problem, plan):
+            forward(input[:, at], weight, part, lot, prepared[at], outputs[:, at])
+        return
+    kernels = dense(weight)
     for at, part in cut_channels(problem, plan):
-        known = prepared[at] if isinstance(prepared, Tensor) else None
-        forward(input[:, at], kernels[at], part, lot, known, outputs[:, at])
+        forward(input[:, at], kernels[at], part, lot, into=outputs[:, at])
 
 
 def prepare(weight: Weight, problem: ConvProblem, plan: PassPlan) -> Spectrum:
@@ -101,10 +105,7 @@ def _gradients_by_channels(
         into = None if inputs is None else inputs[:, at]
         _, found = gradients(input[:, at], kernels[at], gradient[:, at], part, lot, needs, into)
         of_kernels += found or ()
-    if not needs[1]:
-        return inputs, None
-    whole = torch.cat(of_kernels)
-    return inputs, gradients_of_factors(whole, weight) if isinstance(weight, FactoredWeight) else (whole,)
+    return inputs, gradients_of_factors(torch.cat(of_kernels), weight) if needs[1] else None
 
 
 def _turns(conv: SpectralConv, batch: int) -> list[tuple[slice, Piece]]:

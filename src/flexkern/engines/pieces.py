@@ -25,8 +25,7 @@ def cut_channels(problem: ConvProblem, plan: PassPlan) -> list[tuple[slice, Conv
     found = []
     for start in range(0, problem.groups, plan.channels):
         count = min(plan.channels, problem.groups - start)
-        part = dataclasses.replace(problem, in_channels=count, out_channels=count, groups=count)
-        found.append((slice(start, start + count), part))
+        found.append((slice(start, start + count), problem.of_channels(count)))
     return found
 
 

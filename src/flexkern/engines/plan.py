@@ -68,6 +68,10 @@ class ConvProblem:
         """Whether every channel is convolved by itself."""
         return self.in_channels == self.out_channels == self.groups
 
+    def of_channels(self, count: int) -> "ConvProblem":
+        """A depthwise convolution of so many of its channels."""
+        return dataclasses.replace(self, in_channels=count, out_channels=count, groups=count)
+
     @functools.cached_property
     def extent(self) -> tuple[int, ...]:
         """Samples that the dilated kernel spans per axis."""

@@ -96,7 +96,7 @@ class SpectralConv:
     def kernel_gradient(self, gradient: Spectrum, weight: Weight) -> tuple[Tensor, ...]:
         """Gradient of the weight, or of its readout and features, from that of the kernels' spectra."""
         whole = self.transform.synthesise(gradient, self.geometry.kernel).reshape(weight.shape)
-        return gradients_of_factors(whole, weight) if isinstance(weight, FactoredWeight) else (whole,)
+        return gradients_of_factors(whole, weight)
 
     def signal(self, input: Tensor) -> Spectrum:
         """Signals (B, G I, *S) -> their spectra, or those of their blocks."""

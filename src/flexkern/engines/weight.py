@@ -47,8 +47,10 @@ def from_factors(held: Sequence[Tensor]) -> Weight:
     return held[0] if len(held) == 1 else FactoredWeight(*held)
 
 
-def gradients_of_factors(gradient: Tensor, weight: FactoredWeight) -> tuple[Tensor, Tensor]:
-    """Gradients of readout and features from that of their product (out, in / groups, *K)."""
+def gradients_of_factors(gradient: Tensor, weight: Weight) -> tuple[Tensor, ...]:
+    """Gradients of readout and features from that of their product (out, in / groups, *K); of a tensor, itself."""
+    if not isinstance(weight, FactoredWeight):
+        return (gradient,)
     readout, features = (factor.to(gradient.dtype) for factor in weight)
     flat = gradient.flatten(2)
     of_features = readout.flatten(0, 1).t() @ flat.flatten(0, 1)
