@@ -63,7 +63,7 @@ def test_every_candidate_takes_factors(name, engine):
     check(CASES[name], list(candidates(problem_of(CASES[name]), engine)), features=2)
 
 
-@pytest.mark.parametrize("engine", ENGINES[1:])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("features", [0, 2])
 @pytest.mark.parametrize("name", CASES)
 def test_chunks_change_nothing(name, features, engine):
@@ -87,6 +87,25 @@ def test_there_is_a_candidate_for_every_length(length, engine):
         else:
             assert list(candidates(problem, engine))
             assert plan_conv(problem, engine).engine == engine
+
+
+def test_large_direct_convolutions_go_by_parts_of_the_batch():
+    """Of at most 16 MB, where the input or the output is beyond 32, which the allocator would not keep."""
+
+    def chunks(batch, channels=24, out=24, length=8192):
+        problem = ConvProblem(batch, channels, out, (length,), (9,), padding=((4, 4),))
+        return [plan.chunk for plan in candidates(problem, "direct")]
+
+    assert chunks(42) == [0]
+    assert chunks(43) == [15]
+    assert chunks(64) == [22]
+    assert chunks(43, channels=1) == [15]
+    assert chunks(43, out=1) == [15]
+    assert chunks(3, length=2**20) == [1]
+    assert chunks(1, length=2**20) == [0]
+    images = ConvProblem(16, 24, 24, (256, 256), (3, 3), padding=((1, 1),) * 2)
+    assert {plan.chunk for plan in candidates(images, "direct")} == {3}
+    assert "direct, 22 signals at a time" in plan_conv(ConvProblem(64, 24, 24, (8192,), (3,)), "direct").explain()
 
 
 def test_parts_of_the_batch_are_as_large_as_the_channels_are_many():

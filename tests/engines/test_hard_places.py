@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flexkern import FlexConv2d, FlexConv3d, freeze_sizes
-from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, Plan, convolve, plan_conv, run
+from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, Plan, convolve, direct, plan_conv, run
 from flexkern.engines.blocks import block_problem
 from flexkern.engines.candidates import SPECTRA_BYTES
 from flexkern.engines.chooser import make_plan
@@ -310,6 +310,25 @@ def test_a_long_signal_goes_by_pieces():
     long = ConvProblem(1, 30, 30, (480_000,), (1301,), padding=((1300, 0),))
     assert plan_conv(long, "overlap_save").forward.rows > 0
     assert "blocks of the first axis at a time" in plan_conv(long, "overlap_save").explain()
+
+
+@pytest.mark.parametrize("lies_last", [False, True])
+@pytest.mark.parametrize("converts", [False, True])
+@pytest.mark.parametrize("shape", [(5, 3, 6, 7), (5, 3, 4, 5, 6)])
+def test_direct_parts_keep_the_layout(shape, converts, lies_last):
+    layout = direct.CHANNELS_LAST[len(shape) - 2] if lies_last else torch.contiguous_format
+    x = torch.randn(shape, dtype=torch.float64).to(memory_format=layout).requires_grad_()
+    weight, bias = torch.randn(4, 3, *(3,) * (len(shape) - 2), **DOUBLE), torch.randn(4, **DOUBLE)
+    problem = ConvProblem(5, 3, 4, shape[2:], weight.shape[2:], channels_last=lies_last)
+    plans = [Plan(problem, *(PassPlan("direct", chunk=chunk, channels_last=converts),) * 3) for chunk in (0, 2)]
+    whole, parts = (run(x, weight, plan, bias) for plan in plans)
+    assert not plans[1].by_torch
+    assert_matches(parts, whole)
+    assert direct.lies_last(parts) == lies_last  # torch itself does not always keep it
+    for one, other in zip(
+        *(torch.autograd.grad(y.square().sum(), (x, weight, bias)) for y in (parts, whole)), strict=True
+    ):
+        assert_matches(one, other)
 
 
 @pytest.mark.parametrize("shape", [(64, 8, 512), (24, 8, 32, 32)])

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from .blocks import block_counts, block_problem
 from .lengths import fast_length, folds
 from .plan import ConvProblem, PassPlan
-from .work import frequencies
+from .work import KEPT_BYTES, frequencies, signal_bytes
 
 ENGINES = ("direct", "fft", "dft", "overlap_save")
 SPECTRA_BYTES = {"dense": 50e6, "dense matrices": 14e6, "depthwise": 8e6}
 """Spectra held at a time: larger ones fall out of the caches and are allocated anew every time; smaller ones make thin
 matrices, which pointwise products do not mind. The library's dense transforms keep to the caches by themselves."""
+DIRECT_BYTES = 2**24
+"""Inputs or outputs of direct convolution at a time, where they are too large to be kept by the allocator."""
 CHANNELS_LEAST = 8
 """Channels of a depthwise convolution that are computed together, however large their spectra."""
 KERNELS_READ = 5
@@ -28,15 +30,24 @@ def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
     """All plans worth an estimate for one engine; none only where an axis is too long for matrices."""
     if engine == "direct":
         if not problem.channels_last or len(problem.signal) == 1:
-            yield PassPlan("direct")
+            yield _in_parts(problem, PassPlan("direct"))
         if len(problem.signal) > 1:
-            yield PassPlan("direct", channels_last=True)
+            yield _in_parts(problem, PassPlan("direct", channels_last=True))
     elif engine == "fft":
         yield _chunked(problem, PassPlan("fft", tuple(fast_length(n) for n in problem.minimum_lengths)))
     elif engine == "dft":
         yield from (_chunked(problem, plan) for plan in _matrix_plans("dft", problem.minimum_lengths, ()))
     else:
         yield from _blocked(problem)
+
+
+def _in_parts(problem: ConvProblem, plan: PassPlan) -> PassPlan:
+    """Equal parts of the batch, no input or output of which is larger than is good; all of it if it is small."""
+    inputs, outputs = signal_bytes(problem)
+    if problem.batch == 1 or max(inputs, outputs) <= KEPT_BYTES:
+        return plan
+    parts = math.ceil(max(inputs, outputs) / DIRECT_BYTES)
+    return dataclasses.replace(plan, chunk=-(-problem.batch // min(parts, problem.batch)))
 
 
 def _matrix_plans(engine: str, lengths: tuple[int, ...], block: tuple[int, ...]) -> Iterator[PassPlan]:

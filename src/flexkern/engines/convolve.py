@@ -103,11 +103,8 @@ def run(
 
 
 def lies_channels_last(input: Tensor) -> bool:
-    """Whether a tensor is in that memory layout and no other."""
-    layout = direct.CHANNELS_LAST.get(input.dim() - 2)
-    if layout is None or transforming() or input.is_contiguous():
-        return False
-    return input.is_contiguous(memory_format=layout)
+    """Whether a tensor is in that memory layout and no other; function transforms do not tell."""
+    return not transforming() and direct.lies_last(input)
 
 
 def prepare(weight: Weight, plan: Plan) -> Spectrum | None:

@@ -1,5 +1,6 @@
-"""The direct engine: torch's own convolution, in the memory layout that is faster."""
+"""The direct engine: torch's own convolution, in the memory layout that is faster, a few signals at a time if large."""
 
+import dataclasses
 import functools
 
 import torch
@@ -13,11 +14,19 @@ from .weight import Weight, dense, gradients_of_factors
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
 
 
+def lies_last(values: Tensor) -> bool:
+    """Whether a tensor is in that memory layout and no other."""
+    layout = CHANNELS_LAST.get(values.dim() - 2)
+    return layout is not None and not values.is_contiguous() and values.is_contiguous(memory_format=layout)
+
+
 def forward(input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan, bias: Tensor | None = None) -> Tensor:
     """``torch.nn.functional.conv*d`` with padding per side.
 
     Symmetric padding is left to torch; a difference is padded, or cut off, beforehand.
     """
+    if plan.chunk:
+        return _forward_in_parts((input, dense(weight), bias), problem, plan)
     common, rest = _split_padding(problem.padding)
     kernel = dense(weight).to(input.dtype)
     if any(rest):
@@ -32,6 +41,8 @@ def gradients(
     input: Tensor, weight: Weight, gradient: Tensor, problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
 ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
     """Gradients of the input and of the weight (or its factors), those that are needed."""
+    if plan.chunk:
+        return _gradients_in_parts((input, weight, gradient), problem, plan, needs)
     common, rest = _split_padding(problem.padding)
     kernel = dense(weight).to(input.dtype)
     if any(rest):
@@ -57,6 +68,43 @@ def gradients(
     return of_input, gradients_of_factors(of_kernel.contiguous(), weight)
 
 
+def _forward_in_parts(tensors: tuple[Tensor, Tensor, Tensor | None], problem: ConvProblem, plan: PassPlan) -> Tensor:
+    """``plan.chunk`` signals after the others: what torch makes on the way is small enough for memory at hand."""
+    input, kernel, bias = tensors
+    part = dataclasses.replace(plan, chunk=0)
+    output = _empty((input.shape[0], problem.out_channels, *problem.output_size), input)
+    for at in _parts(input, plan):
+        output[at] = forward(input[at], kernel, problem, part, bias)
+    return output
+
+
+def _gradients_in_parts(
+    tensors: tuple[Tensor, Weight, Tensor], problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
+) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
+    """The same backwards; gradients of the weight are added up."""
+    input, weight, gradient = tensors
+    part, kernel = dataclasses.replace(plan, chunk=0), dense(weight)
+    of_input = _empty(tuple(input.shape), input) if needs[0] else None
+    of_kernel: Tensor | None = None
+    for at in _parts(input, plan):
+        inputs, kernels = gradients(input[at], kernel, gradient[at], problem, part, needs)
+        if of_input is not None and inputs is not None:
+            of_input[at] = inputs
+        if kernels is not None:
+            of_kernel = kernels[0] if of_kernel is None else of_kernel.add_(kernels[0])
+    return of_input, None if of_kernel is None else gradients_of_factors(of_kernel, weight)
+
+
+def _parts(input: Tensor, plan: PassPlan) -> list[slice]:
+    return [slice(start, start + plan.chunk) for start in range(0, input.shape[0], plan.chunk)]
+
+
+def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Memory in the layout of ``like``."""
+    layout = _last(like) if lies_last(like) else torch.contiguous_format
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
+
+
 @functools.lru_cache(maxsize=1024)
 def _split_padding(padding: Padding) -> tuple[tuple[int, ...], list[int]]:
     """What both sides have in common, and the rest as ``F.pad`` wants it."""
@@ -73,9 +121,7 @@ def _lay(values: Tensor, plan: PassPlan) -> Tensor:
 
 def _lay_back(result: Tensor, like: Tensor, plan: PassPlan) -> Tensor:
     """A caller sees the layout it gave, whatever the plan preferred inside."""
-    if not plan.channels_last or (not like.is_contiguous() and like.is_contiguous(memory_format=_last(like))):
-        return result
-    return result.contiguous()
+    return result if not plan.channels_last or lies_last(like) else result.contiguous()
 
 
 def _last(values: Tensor) -> torch.memory_format:

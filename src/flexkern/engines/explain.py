@@ -37,7 +37,8 @@ def _reasons(plan: Plan) -> list[str]:
 def describe(step: PassPlan) -> str:
     """One pass in a line."""
     if step.engine == "direct":
-        return "direct, computed channels last" if step.channels_last else "direct"
+        layout = ", computed channels last" if step.channels_last else ""
+        return f"direct{layout}" + (f", {step.chunk} signals at a time" if step.chunk else "")
     how = "matrix products" if step.matrices else "FFT library"
     text = f"{step.engine}, transforms of {by(step.lengths)} samples by {how}"
     if step.fold > 1:

@@ -133,7 +133,8 @@ class PassPlan:
         fold: the second factor of a folded matrix transform, 1 if there is none.
         block: outputs per block and axis; empty when the signal stays whole.
         matrices: whether the transforms are matrix products.
-        chunk: signals of the batch that are transformed together, so that their spectra stay in fast memory; 0: all.
+        chunk: signals of the batch that are computed together, so that what is made of them stays in fast memory;
+            0: all.
         rows: blocks along the first axis that are transformed together; 0: all.
         channels: channels of a depthwise convolution that are computed together, one lot after another; 0: all.
         channels_last: whether direct convolution runs in that memory layout.
@@ -168,7 +169,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         layout = self.problem.channels_last
-        alone = all(step.engine == "direct" and step.channels_last == layout for step in self.passes)
+        alone = all(step == PassPlan("direct", channels_last=layout) for step in self.passes)
         object.__setattr__(self, "by_torch", alone)  # a field: compilers know these, not properties
 
     @property

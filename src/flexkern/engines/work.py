@@ -98,15 +98,20 @@ def _copies(name: str, inputs: int, outputs: int, axes: int) -> Work:
 
 def fresh_bytes(problem: ConvProblem, plan: PassPlan, name: str) -> float:
     """Bytes of new tensors that no allocator keeps: the result, copies and spectra that are larger than others."""
-    inputs = problem.batch * _size(problem.signal, problem.in_channels)
-    outputs = problem.batch * _size(problem.output_size, problem.out_channels)
+    inputs, outputs = signal_bytes(problem)
     made = [{"forward": outputs, "input_gradient": inputs, "weight_gradient": 0}[name]]
     if plan.engine != "direct" and not plan.block:
-        spectra = 2 * frequencies(plan) * (plan.chunk or problem.batch) * (plan.channels or problem.groups)
+        spectra = 2 * BYTES * frequencies(plan) * (plan.chunk or problem.batch) * (plan.channels or problem.groups)
         made += [spectra * channels // problem.groups for channels in (problem.in_channels, problem.out_channels)]
-    elif plan.engine == "direct" and problem.depthwise and name != "weight_gradient":
+    elif plan.engine == "direct" and not plan.chunk and not (problem.channels_last and plan.channels_last):
         made += [inputs, outputs]  # torch's library brings both into an order of its own
-    return sum(BYTES * size for size in made if BYTES * size > KEPT_BYTES)
+    return sum(size for size in made if size > KEPT_BYTES)
+
+
+def signal_bytes(problem: ConvProblem) -> tuple[int, int]:
+    """Bytes of the input and of the output."""
+    inputs, outputs = _size(problem.signal, problem.in_channels), _size(problem.output_size, problem.out_channels)
+    return BYTES * problem.batch * inputs, BYTES * problem.batch * outputs
 
 
 def direct_work(problem: ConvProblem) -> Work:
