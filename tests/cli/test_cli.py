@@ -189,3 +189,10 @@ def test_train_without_lightning_names_the_extra(recipe: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "flexkern: error: training needs the `train` extra: pip install 'flexkern[train]'.\n"
+
+
+def test_the_package_runs_as_a_module():
+    command = [sys.executable, "-m", "flexkern", "trian"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("flexkern: error: ")

@@ -72,3 +72,28 @@ def test_budgets(tmp_path, monkeypatch, capsys):
     assert out.with_suffix(".png").stat().st_size > 1000
     assert main(["reproduce", "size-budget", "--only", "7", "--out", str(out)]) == 2
     assert "unknown network 7; known: none, 40000000" in capsys.readouterr().err
+
+
+def test_budgets_go_on_where_they_were(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(digits, "COUNTS", {"train": 64, "validation": 32, "test": 32})
+    out = tmp_path / "budget.json"
+    words = ["reproduce", "size-budget", "--epochs", "1", "--out", str(out)]
+    assert main([*words, "--only", "5000000", "--seeds", "1"]) == 0
+    first = json.loads(out.read_text())["budgets"]
+    capsys.readouterr()
+    assert main([*words, "--only", "none,5000000", "--seeds", "1"]) == 0
+    assert "budget 5000000" not in capsys.readouterr().out
+    found = json.loads(out.read_text())["budgets"]
+    assert [one["budget"] for one in found] == [None, 5e6]
+    assert found[1:] == first
+    assert main([*words[:2], "--epochs", "2", "--out", str(out)]) == 2
+    assert "holds a comparison of other settings" in capsys.readouterr().err
+
+
+def test_files_that_are_no_results(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(digits, "COUNTS", {"train": 64, "validation": 32, "test": 32})
+    for content in ("no json", "[]"):
+        (tmp_path / "notes.json").write_text(content)
+        assert main(["reproduce", "size-budget", "--out", str(tmp_path / "notes.json")]) == 2
+        assert "does not hold results" in capsys.readouterr().err
+        assert (tmp_path / "notes.json").read_text() == content

@@ -171,5 +171,29 @@ def test_the_comparison(tmp_path, monkeypatch, capsys):
     assert [(row["target"], row["network"]) for row in rows[:2]] == [("gabor:2", "MAGNet"), ("gabor:2", "SIREN")]
     assert [row["target"] for row in rows[2::2]] == ["0.png", "1.png"]
     assert len(rows[0]["psnr"]) == 2
-    assert main(words) == 2
-    assert "a part of kernel-fitting would replace the whole" in capsys.readouterr().err
+
+
+def test_the_comparison_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    for number in range(2):
+        Image.new("L", (12, 12), number * 90).save(tmp_path / f"{number}.png")
+    for name, value in (("STEPS", 4), ("BUDGETS", (200,)), ("SIZE", 9), ("SYNTHETIC", ("gabor:2", "random"))):
+        monkeypatch.setattr(kernel_fitting, name, value)
+    out = tmp_path / "fits.json"
+    words = ["reproduce", "kernel-fitting", "--data-dir", str(tmp_path), "--seeds", "0", "--out", str(out)]
+    assert main([*words, "--only", "SIREN"]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    capsys.readouterr()
+    assert main([*words, "--only", "SIREN,points"]) == 0
+    assert "parameters, SIREN" not in capsys.readouterr().out
+    found = json.loads(out.read_text())["rows"]
+    assert [row["network"] for row in found] == ["SIREN"] * 4 + ["points"] * 4
+    assert found[:4] == rows
+    assert main([*words, "--seeds", "0,1"]) == 2
+    assert "holds a comparison of other settings" in capsys.readouterr().err
+
+
+def test_an_array_is_called_by_its_name(tmp_path, capsys):
+    np.save(tmp_path / "kernel.npy", np.eye(3))
+    words = ["--only", "points", "--steps", "1", "--parameters", "9"]
+    assert main(["fit-kernel", str(tmp_path / "kernel.npy"), *words]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["target"] == "kernel.npy"

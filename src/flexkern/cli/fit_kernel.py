@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", default="", metavar="A,B", help="contestants, by default all")
     parser.add_argument("--parameters", type=int, default=1000, metavar="N", help="of each contestant, at most (1000)")
     parser.add_argument("--steps", type=int, default=2000, metavar="N", help="of the optimiser (2000)")
-    parser.add_argument("--rates", default="", metavar="R,R", help="learning rates to try (3e-4 to 3e-2)")
+    parser.add_argument("--rates", default="", metavar="R,R", help="learning rates to try (1e-3 to 3e-1)")
     parser.add_argument("--size", type=int, default=33, metavar="N", help="samples per axis, but for arrays (33)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of networks and noise (0)")
     parser.add_argument("--figure", metavar="FILE", help="draw target, fits and their errors here")
@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     print(
         "\n" + table(["network", "PSNR", "parameters", "rate"], [_row(name, numbers) for name, numbers in best_first])
     )
-    result = {"target": options.target, "shape": list(target.shape), **settings, "fits": found}
+    result = {"target": Path(options.target).name, "shape": list(target.shape), **settings, "fits": found}
     if options.out:
         write_result(options.out, result)
     if options.figure:

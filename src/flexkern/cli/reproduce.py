@@ -26,8 +26,8 @@ examples:
   flexkern reproduce kernel-fitting --data-dir ~/data/kodak                    a folder of images; hours
   flexkern reproduce cross-resolution --data-dir ~/data/mnist                  14 to 28 pixels: hours
   flexkern reproduce cross-resolution-cifar10 --data-dir ~/data/cifar10        16 to 32 pixels: hours
-adaptive-mnist, thin-resnets, resnet18 and cross-resolution continue when they are run again: runs that the file of
-results holds are not repeated.
+adaptive-mnist, thin-resnets, resnet18, size-budget, kernel-fitting and cross-resolution continue when they are run
+again: runs that the file of results holds are not repeated.
 """
 
 
@@ -91,7 +91,6 @@ def _kernel_fitting(options: argparse.Namespace, out: Path, stated: dict[str, An
     from ..reproduce import reproduce_kernel_fitting
 
     _need_data(options, "a folder of images")
-    _need_out(options, out)
     if options.epochs:
         raise ValueError("kernel-fitting has no epochs; `flexkern fit-kernel` takes `--steps`.")
     result = reproduce_kernel_fitting(out, options.data_dir, **stated)
@@ -122,7 +121,6 @@ def _size_budget(options: argparse.Namespace, out: Path, stated: dict[str, Any])
     from ..report.figures import check_figure, save_figure
     from ..reproduce import reproduce_size_budget
 
-    _need_out(options, out)
     check_figure(out.with_suffix(".png"))
     epochs = {"epochs": options.epochs} if options.epochs else {}
     result = reproduce_size_budget(out, options.data_dir, **epochs, **stated)

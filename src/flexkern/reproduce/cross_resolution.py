@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +24,7 @@ from ..functional import resize_bandlimited
 from ..layers import sizes
 from ..models.resnet import thin_resnet
 from ..training.record import commit, write_result
+from .resume import earlier
 from .small_flexnet import AUTHORS_MAGNET, EQUAL_POINTS, EQUAL_SIREN, small_flexnet
 from .trial import Result, Samples, accuracy, chosen, train
 
@@ -98,7 +98,7 @@ def reproduce_cross_resolution(
     counts = {part: len(samples.y) for part, samples in data["whole"].items()}
     settings = {"name": name, "counts": counts, **asdict(task), **RATES}
     result: Result = dict(settings)
-    result["nets"] = _earlier(Path(out), settings)
+    result["nets"] = earlier(out, settings).get("nets", {})
     for seed, net in itertools.product(seeds, nets):
         runs = result["nets"].get(net, {"runs": []})["runs"]
         if seed in [run["seed"] for run in runs]:
@@ -108,16 +108,6 @@ def reproduce_cross_resolution(
         result["nets"][net] = _summary(runs)
         write_result(out, result)
     return result
-
-
-def _earlier(out: Path, settings: Result) -> Result:
-    """The networks of an earlier call with the same settings."""
-    if not out.is_file():
-        return {}
-    stored = json.loads(out.read_text(encoding="utf-8"))
-    if any(stored.get(key) != value for key, value in settings.items()):
-        raise ValueError(f"{out} holds a comparison of other settings: give another `--out`.")
-    return dict(stored["nets"])
 
 
 MEASURED = ("source", "out_of_box", "enlarged", "tuned")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..data.files import image_files
 from ..training.record import write_result
 from .kernel_nets import FAMILIES, sized_net
 from .kernel_targets import read_target
+from .resume import earlier
 from .trial import Result
 
 STEPS, BUDGETS, SIZE = 1000, (1000, 4000), 33
@@ -36,20 +38,24 @@ def reproduce_kernel_fitting(
     """Every network on every target with every number of parameters, once per seed of its initialisation.
 
     The learning rate is the best of :data:`~flexkern.analysis.fitting.RATES` for the first seed, and kept for others.
+    Writes ``out`` after each row, and does not repeat rows that it holds.
 
     Raises:
-        ValueError: for an unknown contestant; FileNotFoundError: too few images in ``data_dir``.
+        ValueError: for an unknown contestant, or an ``out`` of other settings; FileNotFoundError: too few images in
+            ``data_dir``.
     """
     targets = [*SYNTHETIC, *map(str, image_files(data_dir, IMAGES)[:IMAGES])]
-    rows: list[Result] = []
-    for target, parameters in ((target, budget) for target in targets for budget in BUDGETS):
-        values = read_target(target, size=SIZE)
-        for name in only or FAMILIES:
-            row = _row(name, values, parameters, seeds)
-            rows.append({"target": Path(target).name, "budget": parameters, "network": name, **row})
-            say(f"{Path(target).name}, {row['parameters']:,} parameters, {name}: {row['psnr_mean']:.1f} dB")
-    settings = {"steps": STEPS, "size": SIZE, "rates": RATES, "seeds": seeds, "good": GOOD}
-    return write_result(out, {"name": "kernel-fitting", **settings, "rows": rows})
+    settings = {"name": "kernel-fitting", "steps": STEPS, "size": SIZE, "rates": RATES, "seeds": seeds, "good": GOOD}
+    result: Result = {"rows": [], **earlier(out, settings), **settings}
+    for target, parameters, name in itertools.product(targets, BUDGETS, only or FAMILIES):
+        key = {"target": Path(target).name, "budget": parameters, "network": name}
+        if any(key.items() <= row.items() for row in result["rows"]):
+            continue
+        row = _row(name, read_target(target, size=SIZE), parameters, seeds)
+        result["rows"].append(key | row)
+        say(f"{key['target']}, {row['parameters']:,} parameters, {name}: {row['psnr_mean']:.1f} dB")
+        write_result(out, result)
+    return result
 
 
 def _row(name: str, target: Tensor, parameters: int, seeds: Sequence[int]) -> Result:

@@ -56,16 +56,24 @@ Sized = Callable[[int], Callable[..., Generator]]
 
 FAMILIES: dict[str, Sized] = {
     "MAGNet": lambda units: functools.partial(MAGNet, hidden=units),
+    "MAGNet 1 layer": lambda units: functools.partial(MAGNet, hidden=units, layers=1),
     "MAGNet 256": lambda units: functools.partial(MAGNet, hidden=units, input_scale=256.0),
     "GaborNet": lambda units: functools.partial(GaborNet, hidden=units),
+    "GaborNet 1 layer": lambda units: functools.partial(GaborNet, hidden=units, layers=1),
     "FourierNet": lambda units: functools.partial(FourierNet, hidden=units),
+    "FourierNet 1 layer": lambda units: functools.partial(FourierNet, hidden=units, layers=1),
     "SIREN": lambda units: functools.partial(SIREN, hidden=units),
+    "SIREN 60": lambda units: functools.partial(SIREN, hidden=units, omega=60.0),
+    "SIREN 4 layers": lambda units: functools.partial(SIREN, hidden=units, layers=4),
     "MLP": lambda units: functools.partial(MLP, hidden=units),
     "MLP Fourier": lambda units: functools.partial(MLP, hidden=units, fourier=units),
     "points": lambda units: functools.partial(Points, points=units, spread=0.5),
     "N-Jet": lambda units: functools.partial(Jet, order=min(units, JET_ORDER)),
 }
-"""Names of the contestants: a factory of generators for a number of units. 256 is the authors' ``input_scale``."""
+"""Names of the contestants: a factory of generators for a number of units.
+
+256 is the authors' ``input_scale`` for this task; other networks of products and of sines have three variants as well.
+"""
 
 
 def sized_net(name: str, shape: tuple[int, ...], parameters: int) -> Generator:

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from ..analysis import count_cost, output_positions, size_budget
 from ..layers import sizes
-from ..training.record import write_result
+from ..training.record import commit, write_result
 from .digits import BATCH, RATE, SIDE, as_they_are, digit_samples
+from .resume import earlier
 from .small_flexnet import small_flexnet
-from .trial import Result, accuracy, chosen, train
+from .trial import Result, Samples, accuracy, chosen, train
 
 BUDGETS = (None, 40e6, 20e6, 10e6, 5e6)
 """Products per image of all layers of learned size together; they start at some 23 million."""
@@ -31,27 +32,37 @@ def reproduce_size_budget(
     only: Sequence[str] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Result:
-    """Trains one network per budget and seed, and writes ``out``: what each cost in the end, and what it tells.
+    """Trains one network per budget and seed: what each cost in the end, and what it tells.
+
+    Writes ``out`` after each run, and does not repeat runs that it holds.
 
     Raises:
-        ValueError: for budgets (``only``) that are not among :data:`BUDGETS`.
+        ValueError: for budgets (``only``) that are not among :data:`BUDGETS`, or an ``out`` of other settings.
     """
     known = {"none" if budget is None else f"{budget:.0f}": budget for budget in BUDGETS}
-    wanted = chosen(known, only)
-    data = digit_samples(data_dir, as_they_are)
-    make = functools.partial(small_flexnet, horizon=SIDE + 1)
-    positions = output_positions(make(), SHAPE)
-    rows: dict[str, list[Result]] = {name: [] for name in wanted}
-    for seed, name in itertools.product(seeds, rows):
-        penalty = _penalty(wanted[name], positions)
-        net = train(make, data["train"], seed, epochs=epochs, batch=BATCH, rate=RATE, penalty=penalty)
-        found = {part: accuracy(net, data[part]) for part in ("validation", "test")}
-        learned = {layer: list(size) for layer, size in sizes(net).items()}
-        rows[name].append({"seed": seed, **found, "macs": count_cost(net, SHAPE).macs, "sizes": learned})
-        say(f"budget {name}, seed {seed}: {100 * found['test']:.2f} %, {rows[name][-1]['macs'] / 1e6:.1f} M products")
-    budgets = [{"budget": wanted[name], **_summary(runs)} for name, runs in rows.items()]
+    wanted, data = chosen(known, only), digit_samples(data_dir, as_they_are)
     counts = {part: len(samples.y) for part, samples in data.items()}
-    return write_result(out, {"name": "size-budget", "epochs": epochs, "counts": counts, "budgets": budgets})
+    settings = {"name": "size-budget", "epochs": epochs, "counts": counts}
+    result: Result = {"budgets": [], **earlier(out, settings), **settings}
+    runs = {one["budget"]: one["runs"] for one in result["budgets"]}
+    for seed, name in itertools.product(seeds, wanted):
+        done = runs.setdefault(wanted[name], [])
+        if seed in [run["seed"] for run in done]:
+            continue
+        done.append(_run(wanted[name], data, seed, epochs))
+        say(f"budget {name}, seed {seed}: {100 * done[-1]['test']:.2f} %, {done[-1]['macs'] / 1e6:.1f} M products")
+        result["budgets"] = [{"budget": one, **_summary(runs[one])} for one in BUDGETS if one in runs]
+        write_result(out, result)
+    return result
+
+
+def _run(budget: float | None, data: dict[str, Samples], seed: int, epochs: int) -> Result:
+    make = functools.partial(small_flexnet, horizon=SIDE + 1)
+    penalty = _penalty(budget, output_positions(make(), SHAPE))
+    net = train(make, data["train"], seed, epochs=epochs, batch=BATCH, rate=RATE, penalty=penalty)
+    found = {part: accuracy(net, data[part]) for part in ("validation", "test")}
+    learned = {layer: list(size) for layer, size in sizes(net).items()}
+    return {"seed": seed, "commit": commit(), **found, "macs": count_cost(net, SHAPE).macs, "sizes": learned}
 
 
 def _penalty(budget: float | None, positions: dict[str, int]) -> Callable[[nn.Module], Tensor] | None:
