@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from flexkern import alias_penalty
 from flexkern.cli.main import main
 from flexkern.reproduce import cross_resolution
 from flexkern.reproduce.cross_resolution import CROSS_RESOLUTION, NETS, CrossTask, cross_samples
@@ -39,6 +40,13 @@ def test_every_network_changes_resolution(name):
     for plain in ("keep", "enlarge"):
         changed = cross_resolution.at_resolution(net, 2.0, plain=plain)
         assert changed(torch.zeros(2, 1, 16, 16)).shape == (2, 10)
+
+
+def test_thrice_the_penalty_is_thrice_the_penalty():
+    net = NETS["FlexNet authors' initialisation"](1, 10, 14)
+    once, thrice = (cross_resolution._penalty(net, times=times) for times in cross_resolution.PENALTIES.values())
+    assert once.item() == pytest.approx(0.1 * alias_penalty(net).item())
+    assert thrice.item() == pytest.approx(3 * once.item())
 
 
 def test_the_command_goes_on_where_it_was(data, tmp_path, capsys):

@@ -61,9 +61,10 @@ def _resnet(channels: int, classes: int, side: int, *, depth: int) -> nn.Module:
     return thin_resnet(channels, classes, depth=depth, width=16)
 
 
-PENALISED = "FlexNet with penalty"
+PENALTIES = {"FlexNet with penalty": 1.0, "FlexNet with thrice the penalty": 3.0}
+"""Networks that are penalised, and how many times the published weight."""
 NETS: dict[str, Callable[[int, int, int], nn.Module]] = {
-    PENALISED: _flexnet,
+    **dict.fromkeys(PENALTIES, _flexnet),
     "FlexNet": _flexnet,
     "FlexNet authors' initialisation": functools.partial(_flexnet, generator=AUTHORS_MAGNET),
     "FlexNet SIREN": functools.partial(_flexnet, generator=EQUAL_SIREN),
@@ -103,7 +104,7 @@ def reproduce_cross_resolution(
         runs = result["nets"].get(net, {"runs": []})["runs"]
         if seed in [run["seed"] for run in runs]:
             continue
-        runs = [*runs, _run(nets[net], task, data, seed, penalised=net == PENALISED)]
+        runs = [*runs, _run(nets[net], task, data, seed, penalty=PENALTIES.get(net))]
         say(f"{net}, seed {seed}: " + ", ".join(f"{key} {100 * runs[-1][key]:.2f} %" for key in MEASURED))
         result["nets"][net] = _summary(runs)
         write_result(out, result)
@@ -130,12 +131,12 @@ def _run(
     data: dict[str, dict[str, Samples]],
     seed: int,
     *,
-    penalised: bool,
+    penalty: float | None,
 ) -> Result:
     """One network: accuracy at half the resolution, at the whole, with ordinary kernels enlarged, after fine-tuning."""
     half, whole = data["half"], data["whole"]
-    batch, penalty = int(RATES["batch"]), _penalty if penalised else None
-    train_at = functools.partial(train, batch=batch, penalty=penalty)
+    added = None if penalty is None else functools.partial(_penalty, times=penalty)
+    train_at = functools.partial(train, batch=int(RATES["batch"]), penalty=added)
     channels, classes = half["train"].x.shape[1], int(half["train"].y.max()) + 1
     first = functools.partial(make, channels, classes, task.side // 2)
     net = train_at(first, half["train"], seed, epochs=task.epochs, rate=RATES["rate"])
@@ -151,8 +152,8 @@ def _run(
     return {**found, "tuned": accuracy(tuned, whole["test"])}
 
 
-def _penalty(net: nn.Module) -> Tensor:
-    return RATES["penalty"] * alias_penalty(net)
+def _penalty(net: nn.Module, *, times: float) -> Tensor:
+    return times * RATES["penalty"] * alias_penalty(net)
 
 
 def _summary(runs: list[Result]) -> Result:

@@ -8,7 +8,6 @@ gives what the generator says, kernels are made and applied in place, and the bl
 import functools
 import itertools
 import math
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -62,14 +61,18 @@ def forward_blocks(
     with workspace(padded) as work:
         kernels = kernels_of(form, gain, scale, work, biased=ones)
         prepared = kernels.prepare(matrices)
-        for read, written in _pieces(padded, form):
+        for read, written in _pieces(tuple(padded.shape), form):
             patches, into = unfold(padded[read], form, ones=ones), output[written].transpose(0, 1)
-            found = padded.new_zeros(form.groups, form.outputs, patches.shape[2])
+            found = padded.new_empty(form.groups, form.outputs, patches.shape[2])
             for banks, positions, groups in _blocks(form, patches.shape[2], padded.device.type):
                 z = _generated(prepared, seen_by(patches, form, banks, positions), banks, work)
                 values = values_of(patches, form, banks, positions)
-                found[groups, :, positions] += _added_up(kernels.apply(z, values, banks), form)
-            into.copy_(found.mul_(kernels.factor).view(into.shape))
+                part = _added_up(kernels.apply(z, values, banks), form)
+                if banks.start % form.per_group:
+                    found[groups, :, positions] += part
+                else:  # nothing is there yet
+                    found[groups, :, positions] = part
+            torch.mul(found.view(into.shape), kernels.factor, out=into)
     return output
 
 
@@ -92,7 +95,7 @@ def backward_blocks(
     ones = has_ones(matrices, form)
     with workspace(padded) as work:
         kernels = kernels_of(form, gain, scale, work, biased=ones)
-        for read, written in _pieces(padded, form):
+        for read, written in _pieces(tuple(padded.shape), form):
             patches = unfold(padded[read], form, ones=ones)
             of_patches = torch.empty_like(patches) if needs[0] else None
             of_outputs = gradient[written].transpose(0, 1).reshape(form.groups, form.outputs, -1).contiguous()
@@ -135,18 +138,21 @@ def _generated(matrices: Tensor, seen: Tensor, banks: slice, work: Workspace) ->
     return torch.bmm(part, seen, out=work.take("z", len(part), part.shape[1], seen.shape[2]))
 
 
-def _pieces(padded: Tensor, form: AdaptiveForm) -> Iterator[tuple[Any, Any]]:
+@functools.lru_cache(maxsize=256)
+def _pieces(padded: tuple[int, ...], form: AdaptiveForm) -> tuple[tuple[Any, Any], ...]:
     """Samples, or strips of a large one, that are unfolded at a time: what is read of the input, what it gives."""
-    rows, *others = form.output_size(padded.shape)
-    row = padded.shape[1] * math.prod(w.size for w in form.windows) * math.prod(others)
+    rows, *others = form.output_size(padded)
+    row = padded[1] * math.prod(w.size for w in form.windows) * math.prod(others)
     samples = max(1, PATCH_VALUES // (row * rows))
     strips = min(rows, -(-row * rows // PATCH_VALUES)) if samples == 1 else 1
     height, stride, whole = -(-rows // strips), form.stride[0], slice(None)
     reach = form.dilation[0] * (form.windows[0].size - 1) + 1
-    for start, top in itertools.product(range(0, padded.shape[0], samples), range(0, rows, height)):
+    found = []
+    for start, top in itertools.product(range(0, padded[0], samples), range(0, rows, height)):
         part, bottom = slice(start, start + samples), min(top + height, rows)
         read = slice(top * stride, (bottom - 1) * stride + reach)
-        yield (part, whole, read), (part, whole, slice(top, bottom))
+        found.append(((part, whole, read), (part, whole, slice(top, bottom))))
+    return tuple(found)
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,5 +1,6 @@
 """The entry: kernels from the input, applied to the input, by whichever form suits the moment."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -60,22 +61,23 @@ def adaptive_conv(
 
 
 class AdaptiveConvolution(torch.autograd.Function):
-    """Blocks forward, blocks backward; saves its inputs only."""
+    """Blocks forward, blocks backward; saves its inputs, and the generator as matrices."""
 
     @staticmethod
     def forward(ctx: Any, form: AdaptiveForm, padded: Tensor, weight: Tensor, *rest: Tensor | None) -> Tensor:
-        ctx.form = form
-        ctx.save_for_backward(padded, weight, *rest)
         bias, gain, scale = rest
-        return forward_blocks(padded, embed(weight, bias, form), form, gain, scale)
+        matrices = embed(weight, bias, form)
+        ctx.form = form
+        ctx.save_for_backward(matrices, padded, weight, *rest)
+        return forward_blocks(padded, matrices, form, gain, scale)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        matrices, *inputs = ctx.saved_tensors
         if torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(gradient):
-            return None, *_differentiable(gradient, ctx.saved_tensors, ctx.form)
-        padded, weight, bias, gain, scale = ctx.saved_tensors
+            return None, *_differentiable(gradient, inputs, ctx.form)
+        padded, weight, bias, gain, scale = inputs
         needs = ctx.needs_input_grad[1], any(ctx.needs_input_grad[2:])
-        matrices = embed(weight, bias, ctx.form)
         found = backward_blocks(padded, matrices, ctx.form, gradient, needs, gain=gain, scale=scale)
         if found.matrices is None:
             return None, found.padded, None, None, None, None
@@ -83,7 +85,7 @@ class AdaptiveConvolution(torch.autograd.Function):
         return None, found.padded, of_weight, None if bias is None else of_bias, found.gain, found.scale
 
 
-def _differentiable(gradient: Tensor, saved: tuple[Any, ...], form: AdaptiveForm) -> tuple[Tensor | None, ...]:
+def _differentiable(gradient: Tensor, saved: Sequence[Any], form: AdaptiveForm) -> tuple[Tensor | None, ...]:
     """The gradients as a graph, for gradients of gradients: the plain form, differentiated by autograd."""
     wanted = [one for one in saved if one is not None and one.requires_grad]
     recorded = torch.is_grad_enabled()

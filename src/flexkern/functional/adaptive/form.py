@@ -120,7 +120,7 @@ class AdaptiveForm:
         axes = zip(self.windows, self.dilation, strict=True)
         return tuple((w.kernel.start * d, (w.size - w.kernel.stop) * d) for w, d in axes)
 
-    def output_size(self, padded: torch.Size) -> tuple[int, ...]:
+    def output_size(self, padded: tuple[int, ...]) -> tuple[int, ...]:
         """Output samples per axis of a padded signal (..., *axes)."""
         axes = zip(padded[-len(self.kernel) :], self.windows, self.stride, self.dilation, strict=True)
         return tuple((n - d * (w.size - 1) - 1) // s + 1 for n, w, s, d in axes)

@@ -21,7 +21,8 @@ def embed(weight: Tensor, bias: Tensor | None, form: AdaptiveForm) -> Tensor:
     whole = F.pad(weight, sides) if any(sides) else weight
     columns = whole.reshape(form.banks, form.rows, form.seen, -1)
     if bias is not None:
-        ones = F.pad(bias.view(form.banks, form.rows, 1, 1), (0, 0, 0, form.seen - 1))
+        ones = bias.view(form.banks, form.rows, 1, 1)
+        ones = F.pad(ones, (0, 0, 0, form.seen - 1)) if form.seen > 1 else ones
         columns = torch.cat([columns, ones], 3)
     return columns.flatten(2)
 
