@@ -136,11 +136,11 @@ def budgets(values: int, positions: int, patches: int):
         patch.setitem(blocks.CACHE_VALUES, "cpu", values)
         patch.setattr(blocks, "LEAST_POSITIONS", positions)
         patch.setattr(blocks, "PATCH_VALUES", patches)
-        blocks._blocks.cache_clear()
+        blocks._blocks.cache_clear(), blocks._pieces.cache_clear()
         try:
             yield
         finally:
-            blocks._blocks.cache_clear()
+            blocks._blocks.cache_clear(), blocks._pieces.cache_clear()
 
 
 GEOMETRY = {
