@@ -24,11 +24,11 @@ def page(folder: Path = FOLDER) -> str:
         "`src/flexkern/bench/adaptive.py`.",
         "",
     ]
-    points = [point for file in files.values() for point in file["points"]]
-    lines += ["## Must hold", "", "| what | measured | aim | holds |", "|---|---|---|---|", *verdicts(points), ""]
+    lines += ["## Must hold", "", "| what | measured | aim | holds | file |", "|---|---|---|---|---|"]
+    lines += [f"{line} {name} |" for name, file in files.items() for line in verdicts(file["points"])] + [""]
     for name, file in files.items():
         lines += [
-            f"## {name}: {len(file['points'])} of {COUNTS[name]} points",
+            f"## {name}: {len(file['points'])} of {COUNTS[name.split('-')[0]]} points",
             "",
             *setting(file),
             "",

@@ -160,7 +160,7 @@ def test_report_of_steps(tmp_path):
     assert "| 6 s (0, 1 run) | 2 MiB |" in text
 
 
-@pytest.mark.parametrize("folder", ["benchmarks", "benchmarks/xeon"])
+@pytest.mark.parametrize("folder", ["benchmarks", "benchmarks/epyc"])
 def test_page_is_generated_from_the_results(folder):
     assert (ROOT / folder / "RESULTS.md").read_text() == load_report().page(ROOT / folder / "results")
 
