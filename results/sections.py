@@ -180,9 +180,13 @@ def fits(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
         lines += ["", "| network | parameters | " + " | ".join(targets) + " |", "|---" * (len(targets) + 2) + "|"]
         for network in networks_:
             found = {row["target"]: row for row in rows if (row["budget"], row["network"]) == (budget, network)}
-            best = {t: max(r["psnr_mean"] for r in rows if (r["budget"], r["target"]) == (budget, t)) for t in targets}
-            cells = [fit_cell(found[target], best[target]) for target in targets]
-            lines.append(f"| {network} | {found[targets[0]]['parameters']:,} | " + " | ".join(cells) + " |")
+            best = {
+                t: max((r["psnr_mean"] for r in rows if (r["budget"], r["target"]) == (budget, t)), default=0)
+                for t in targets
+            }
+            cells = [fit_cell(found.get(target), best[target]) for target in targets]
+            parameters = next((f"{row['parameters']:,}" for row in found.values()), "-")
+            lines.append(f"| {network} | {parameters} | " + " | ".join(cells) + " |")
     seeds = ", ".join(map(str, result["seeds"]))
     return [
         *lines,
@@ -215,7 +219,10 @@ def budgets(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[st
     ]
 
 
-def fit_cell(row: dict[str, Any], best: float) -> str:
+def fit_cell(row: dict[str, Any] | None, best: float) -> str:
+    """The mean and the steps; a dash where there is no run yet."""
+    if row is None:
+        return "-"
     value = f"{row['psnr_mean']:.1f}"
     steps = row["steps_to_good"] or "-"
     return f"{f'**{value}**' if row['psnr_mean'] == best else value} ({steps})"
