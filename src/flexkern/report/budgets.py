@@ -34,11 +34,12 @@ def budgets_figure(budgets: Sequence[dict[str, Any]]) -> Figure:
         ordered = sorted(budgets, key=lambda one: one["macs_mean"])
         means = [(one["macs_mean"] / 1e6, 100 * one["test_mean"]) for one in ordered]
         panel.plot(*zip(*means, strict=True), color="#2563a8", lw=1.4, marker="o", ms=5)
-        for one, (macs, accuracy) in zip(ordered, means, strict=True):
+        for index, (one, (macs, accuracy)) in enumerate(zip(ordered, means, strict=True)):
             runs = [(run["macs"] / 1e6, 100 * run["test"]) for run in one["runs"]]
             panel.plot(*zip(*runs, strict=True), "o", color="#9ac4e3", ms=3, zorder=0)
             text = "no budget" if one["budget"] is None else f"budget {one['budget'] / 1e6:g} M"
-            panel.annotate(text, (macs, accuracy), xytext=(6, -10), textcoords="offset points", fontsize=8)
+            at, side = ((-6, 6), "right") if index % 2 else ((6, -10), "left")  # neighbours may be as good as one
+            panel.annotate(text, (macs, accuracy), xytext=at, textcoords="offset points", fontsize=8, ha=side)
         panel.set_xscale("log")
         panel.set_xlabel("million multiply-accumulates per image")
         panel.set_ylabel("test accuracy, %")
