@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,13 +13,14 @@ from typing import Any
 
 from torch import Tensor
 
-from ..analysis.fitting import RATES, Fit, fit_kernel, steps_to
+from ..analysis.fitting import RATES, Fit, fit_kernel, peak_ratio, steps_to
 from ..data.files import image_files
-from ..training.record import write_result
+from ..generators import Generator
+from ..training.record import commit, write_result
 from .kernel_nets import FAMILIES, sized_net
 from .kernel_targets import read_target
 from .resume import earlier
-from .trial import Result
+from .trial import Result, chosen
 
 STEPS, BUDGETS, SIZE = 1000, (1000, 4000), 33
 SYNTHETIC = ("gabor:1", "gabor:4", "gabor:8", "random")
@@ -46,9 +49,10 @@ def reproduce_kernel_fitting(
     """
     targets = [*SYNTHETIC, *map(str, image_files(data_dir, IMAGES)[:IMAGES])]
     settings = {"name": "kernel-fitting", "steps": STEPS, "size": SIZE, "rates": RATES, "seeds": seeds, "good": GOOD}
+    nets = chosen(FAMILIES, only)
     result: Result = {"rows": [], **earlier(out, settings), **settings}
-    for target, parameters, name in itertools.product(targets, BUDGETS, only or FAMILIES):
-        key = {"target": Path(target).name, "budget": parameters, "network": name}
+    for target, parameters, name in itertools.product(targets, BUDGETS, nets):
+        key = {"target": Path(target).name, "file": _digest(target), "budget": parameters, "network": name}
         if any(key.items() <= row.items() for row in result["rows"]):
             continue
         row = _row(name, read_target(target, size=SIZE), parameters, seeds)
@@ -58,13 +62,18 @@ def reproduce_kernel_fitting(
     return result
 
 
+def _digest(target: str) -> str | None:
+    """What tells images of one name apart; None for targets that are computed."""
+    return hashlib.sha256(Path(target).read_bytes()).hexdigest()[:12] if Path(target).is_file() else None
+
+
 def _row(name: str, target: Tensor, parameters: int, seeds: Sequence[int]) -> Result:
     """One network on one target: the error by seed, and the convergence of the first."""
     make = functools.partial(sized_net, name, tuple(target.shape), parameters)
     first = fit_kernel(make, target, steps=STEPS, seed=seeds[0])
-    others = [fit_kernel(make, target, steps=STEPS, rates=[first.rate], seed=seed) for seed in seeds[1:]]
-    found = [fit.psnr for fit in (first, *others)]
+    found = [first.psnr, *(_psnr(make, target, first.rate, seed) for seed in seeds[1:])]
     return {
+        "commit": commit(),
         "parameters": first.parameters,
         "rate": first.rate,
         "psnr": found,
@@ -73,6 +82,14 @@ def _row(name: str, target: Tensor, parameters: int, seeds: Sequence[int]) -> Re
         "steps_to_good": steps_to(first, GOOD, target),
         "curve": first.curve,
     }
+
+
+def _psnr(make: Callable[[], Generator], target: Tensor, rate: float, seed: int) -> float:
+    """Of one seed with a rate that another seed was best with: it may diverge, which is a result."""
+    try:
+        return fit_kernel(make, target, steps=STEPS, rates=[rate], seed=seed).psnr
+    except ValueError:
+        return peak_ratio(target, math.inf)
 
 
 def fit_all(
