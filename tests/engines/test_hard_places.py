@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pytest
 import torch
+from torch import nn
 
 from flexkern import FlexConv2d, FlexConv3d, freeze_sizes
 from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, Plan, convolve, direct, plan_conv, run
@@ -329,6 +330,87 @@ def test_direct_parts_keep_the_layout(shape, converts, lies_last):
         *(torch.autograd.grad(y.square().sum(), (x, weight, bias)) for y in (parts, whole)), strict=True
     ):
         assert_matches(one, other)
+
+
+@pytest.mark.parametrize("needs", [("x",), ("w",), ("x", "w")])
+@pytest.mark.parametrize("lies_last", [False, True])
+def test_direct_parts_with_uneven_padding(needs, lies_last):
+    """Gradients of either or both, from a gradient that is expanded: it has strides of 0."""
+    layout = torch.channels_last if lies_last else torch.contiguous_format
+    x, w = torch.randn(5, 3, 6, 7, dtype=torch.float64), torch.randn(4, 3, 3, 3, dtype=torch.float64)
+    held = {"x": x.to(memory_format=layout), "w": w}
+    for name in needs:
+        held[name].requires_grad_()
+    problem = ConvProblem(5, 3, 4, (6, 7), (3, 3), padding=((2, 0), (-1, 3)), channels_last=lies_last)
+    found = []
+    for chunk in (0, 2):
+        y = run(held["x"], held["w"], Plan(problem, *(PassPlan("direct", chunk=chunk, channels_last=True),) * 3))
+        gradient = torch.ones((), dtype=y.dtype).expand(y.shape)
+        found.append((y, *torch.autograd.grad(y, [held[name] for name in needs], gradient)))
+    for one, other in zip(*found, strict=True):
+        assert_matches(one, other)
+
+
+def test_direct_parts_add_up_in_float32():
+    """A sum of many parts in bfloat16 would lose the smaller ones."""
+    x, w = torch.rand(64, 1, 32), torch.rand(1, 1, 3)
+    problem = ConvProblem(64, 1, 1, (32,), (3,))
+
+    def gradient(dtype, chunk):
+        weight = w.to(dtype).requires_grad_()
+        y = run(x.to(dtype), weight, Plan(problem, *(PassPlan("direct", chunk=chunk),) * 3))
+        return torch.autograd.grad(y.sum(), weight)[0].double()
+
+    exact = gradient(torch.float64, 0)
+    assert ((gradient(torch.bfloat16, 1) - exact) / exact).abs().max() < 2**-8  # that of one rounding
+
+
+def test_only_a_processor_convolves_in_parts():
+    plan = Plan(ConvProblem(4, 1, 1, (8,), (3,)), *(PassPlan("direct", chunk=1),) * 3)
+    assert direct._goes_in_parts(torch.empty(4, 1, 8), plan.forward)
+    assert not direct._goes_in_parts(torch.empty(4, 1, 8, device="meta"), plan.forward)
+
+
+def test_a_large_direct_convolution_is_exported_as_torchs_own():
+    """Whatever its parts and layout are in eager mode: other programs know no operator of ours."""
+
+    class Layer(nn.Module):
+        def forward(self, x):
+            return convolve(x, torch.ones(24, 24, 9, 9), padding=((4, 4),) * 2, engine="direct")
+
+    x = torch.randn(1, 24, 192, 192)
+    assert plan_conv(ConvProblem(16, 24, 24, (192, 192), (9, 9), padding=((4, 4),) * 2), "direct").forward.chunk
+    names = [str(node.target) for node in torch.export.export(Layer(), (x,)).graph.nodes]
+    assert any("conv2d" in name for name in names)
+    assert not any("flexkern" in name for name in names)
+
+
+@pytest.mark.parametrize("engine", ["direct", "dft"])
+@pytest.mark.parametrize("axes", [2, 3])
+def test_transforms_over_images_and_volumes(axes, engine):
+    """Where the plan would bring them into another layout: transforms can not ask for one."""
+    many, w = torch.randn(3, 2, 4, *(8,) * axes, **DOUBLE), torch.randn(4, 4, *(5,) * axes, **DOUBLE)
+
+    def layer(x):
+        return convolve(x, w, padding=((2, 2),) * axes, engine=engine)
+
+    assert_matches(torch.func.vmap(layer)(many), torch.stack([layer(one) for one in many]))
+
+
+@EACH
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_many_gradients_of_parts_at_once(engine):
+    """vmap over ``torch.autograd.grad`` of an output that was computed in parts."""
+    x = torch.randn(4, 2, 16, **DOUBLE).requires_grad_()
+    problem = ConvProblem(4, 2, 2, (16,), (3,), padding=((1, 1),))
+    step = dataclasses.replace(plan_conv(problem, engine).forward, chunk=1)
+    y = run(x, torch.randn(2, 2, 3, **DOUBLE), Plan(problem, step, step, step))
+
+    def gradient(of):
+        return torch.autograd.grad(y, x, of, retain_graph=True)[0]
+
+    many = torch.randn(3, *y.shape, **DOUBLE)
+    assert_matches(torch.func.vmap(gradient)(many), torch.stack([gradient(one) for one in many]))
 
 
 @pytest.mark.parametrize("shape", [(64, 8, 512), (24, 8, 32, 32)])

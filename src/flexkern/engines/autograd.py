@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..precision import autocast_off
-from ..tracing import transforming
+from ..tracing import plain_operations, transforming
 from . import direct, passes
 from .plan import PassPlan, Plan
 from .spectral import Spectrum
@@ -50,7 +50,7 @@ class Convolution(torch.autograd.Function):
         of_bias = gradient.sum((0, *range(2, gradient.dim()))) if needs_bias else None
         if not needs_input and not any(needs_factors):
             return None, None, of_bias, *(None for _ in held)
-        plainly = torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(gradient)
+        plainly = plain_operations() or torch._C._functorch.is_legacy_batchedtensor(gradient)
         differentiate = _differentiable_passes if plainly else backward_passes
         with autocast_off(input):
             of_input, of_factors = differentiate(
@@ -92,7 +92,7 @@ def _differentiable_passes(
     wanted = [tensor for tensor in tensors if tensor.requires_grad]
     recorded = torch.is_grad_enabled()
     with torch.enable_grad():
-        output = forward_pass(input, weight, plan.unchunked())
+        output = forward_pass(input, weight, plan.plain())
     found = iter(torch.autograd.grad(output, wanted, gradient, create_graph=recorded))
     of_input, *of_factors = (next(found) if tensor.requires_grad else None for tensor in tensors)
     return of_input, of_factors

@@ -23,7 +23,7 @@ so parts may be as large as the channels are many, but no larger than this many 
 MATRIX_LENGTH = 512
 """Longest axis that is transformed by one matrix where two could do it: beyond it one matrix alone fills the cache."""
 MATRIX_LENGTHS = 32768
-"""Longest axis that is transformed by matrices at all."""
+"""Longest axis that is transformed by matrices at all, where it can be folded."""
 
 
 def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
@@ -42,17 +42,22 @@ def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
 
 
 def _in_parts(problem: ConvProblem, plan: PassPlan) -> PassPlan:
-    """Equal parts of the batch, no input or output of which is larger than is good; all of it if it is small."""
-    inputs, outputs = signal_bytes(problem)
-    if problem.batch == 1 or max(inputs, outputs) <= KEPT_BYTES:
+    """Equal parts of the batch, none larger than is good but for single signals; all of it if it is small."""
+    whole = max(signal_bytes(problem))
+    if problem.batch == 1 or whole <= KEPT_BYTES:
         return plan
-    parts = math.ceil(max(inputs, outputs) / DIRECT_BYTES)
-    return dataclasses.replace(plan, chunk=-(-problem.batch // min(parts, problem.batch)))
+    most = max(DIRECT_BYTES * problem.batch // whole, 1)
+    return dataclasses.replace(plan, chunk=-(-problem.batch // -(-problem.batch // most)))
+
+
+def longest(axes: int) -> int:
+    """Samples of the longest axis that is transformed by matrices, of one to three."""
+    return MATRIX_LENGTHS if axes == 1 else MATRIX_LENGTHS // 16
 
 
 def _matrix_plans(engine: str, lengths: tuple[int, ...], block: tuple[int, ...]) -> Iterator[PassPlan]:
     """One matrix per axis, and for one axis also folded pairs."""
-    if max(lengths) > MATRIX_LENGTHS // (1 if len(lengths) == 1 else 16):
+    if max(lengths) > longest(len(lengths)):
         return
     pairs = folds(lengths[0]) if len(lengths) == 1 else []
     if lengths[0] <= MATRIX_LENGTH or not pairs:

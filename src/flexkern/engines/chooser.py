@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..tracing import compiling
-from .candidates import ENGINES, MATRIX_LENGTHS, candidates
+from .candidates import ENGINES, candidates, longest
 from .costs import CostModel
 from .machine import load_costs
 from .plan import PASSES, ConvProblem, PassPlan, Plan
@@ -42,7 +42,8 @@ def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
 def _traced_plan(*sizes: Any) -> Plan:
     """The plan that compiled code follows: one for all batches and contiguous inputs, as it may be compiled for any."""
     *problem, engine = sizes
-    return _cached_plan(ConvProblem(TRACED_BATCH, *problem), engine, load_costs())
+    # Torch's own convolution alone stays visible: a compiler finds its layout, an exporter has an operator for it.
+    return _cached_plan(ConvProblem(TRACED_BATCH, *problem), engine, load_costs()).plain()
 
 
 def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | None = None) -> Plan:
@@ -62,8 +63,8 @@ def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | Non
         found = [plan for plan in best if plan is not None]
         if not found:
             raise ValueError(
-                f"`engine={engine!r}` transforms at most {MATRIX_LENGTHS} samples of an axis, this convolution has "
-                f"{problem.minimum_lengths}; use 'fft' or 'overlap_save'."
+                f"`engine={engine!r}` transforms at most {longest(len(problem.signal))} samples of an axis, this "
+                f"convolution has {problem.minimum_lengths}; use 'fft' or 'overlap_save'."
             )
         chosen[name] = min(found, key=lambda plan: plan.seconds)
         estimates[name] = {plan.engine: plan.seconds for plan in found}

@@ -92,7 +92,7 @@ def run(
         if plan.by_torch:
             return forward_pass(input, weight, plan, bias)
         if transforming():
-            return forward_pass(input, weight, plan.unchunked(), bias)
+            return forward_pass(input, weight, plan.plain(), bias)
         held = factors(weight)
         if compiling():
             return traced_convolution(input, held, bias, plan)

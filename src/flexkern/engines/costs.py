@@ -43,7 +43,7 @@ class CostModel:
     @staticmethod
     @functools.cache
     def shipped() -> "CostModel":
-        """The constants that come with the package, measured on two cores of a server."""
+        """The constants that come with the package, measured on two cores of an AMD EPYC."""
         return CostModel(json.loads(SHIPPED.read_text())["constants"])
 
     def seconds(self, problem: ConvProblem, plan: PassPlan, name: str) -> float:

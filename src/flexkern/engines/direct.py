@@ -1,6 +1,5 @@
 """The direct engine: torch's own convolution, in the memory layout that is faster, a few signals at a time if large."""
 
-import dataclasses
 import functools
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 
 from ..axes import CONVOLUTIONS
 from .plan import ConvProblem, Padding, PassPlan
+from .spectral import working
 from .weight import Weight, dense, gradients_of_factors
 
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}
@@ -25,32 +25,48 @@ def forward(input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan,
 
     Symmetric padding is left to torch; a difference is padded, or cut off, beforehand.
     """
-    if plan.chunk:
-        return _forward_in_parts((input, dense(weight), bias), problem, plan)
-    common, rest = _split_padding(problem.padding)
-    kernel = dense(weight).to(input.dtype)
-    if any(rest):
-        input = F.pad(input, rest)
-    output = CONVOLUTIONS[len(problem.signal)](
-        _lay(input, plan), _lay(kernel, plan), bias, problem.stride, common, problem.dilation, problem.groups
-    )
-    return _lay_back(output, input, plan)
+    tensors = (input, dense(weight), bias)
+    if _goes_in_parts(input, plan):
+        return _forward_in_parts(tensors, problem, plan)
+    return _lay_back(_forward(tensors, problem, plan), input, plan)
 
 
 def gradients(
     input: Tensor, weight: Weight, gradient: Tensor, problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
 ) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
     """Gradients of the input and of the weight (or its factors), those that are needed."""
-    if plan.chunk:
-        return _gradients_in_parts((input, weight, gradient), problem, plan, needs)
+    tensors = (input, dense(weight), gradient)
+    if _goes_in_parts(input, plan):
+        of_input, of_kernel = _gradients_in_parts(tensors, problem, plan, needs)
+    else:
+        of_input, of_kernel = _gradients(tensors, problem, plan, needs)
+        of_input = None if of_input is None else _lay_back(of_input, input, plan)
+    return of_input, None if of_kernel is None else gradients_of_factors(of_kernel.contiguous(), weight)
+
+
+def _forward(tensors: tuple[Tensor, Tensor, Tensor | None], problem: ConvProblem, plan: PassPlan) -> Tensor:
+    """Torch's convolution, in the layout of the plan."""
+    input, kernel, bias = tensors
     common, rest = _split_padding(problem.padding)
-    kernel = dense(weight).to(input.dtype)
+    if any(rest):
+        input = F.pad(input, rest)
+    kernel = _lay(kernel.to(input.dtype), plan)
+    convolution = CONVOLUTIONS[len(problem.signal)]
+    return convolution(_lay(input, plan), kernel, bias, problem.stride, common, problem.dilation, problem.groups)
+
+
+def _gradients(
+    tensors: tuple[Tensor, Tensor, Tensor], problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """Those of the input and of the dense kernel, in the layout of the plan."""
+    input, kernel, gradient = tensors
+    common, rest = _split_padding(problem.padding)
     if any(rest):
         input = F.pad(input, rest)
     of_input, of_kernel, _ = torch.ops.aten.convolution_backward(
         _lay(gradient, plan),
         _lay(input, plan),
-        _lay(kernel, plan),
+        _lay(kernel.to(input.dtype), plan),
         None,
         problem.stride,
         common,
@@ -60,39 +76,39 @@ def gradients(
         problem.groups,
         (*needs, False),
     )
-    if of_input is not None:
-        of_input = _lay_back(of_input, input, plan)
-        of_input = F.pad(of_input, [-side for side in rest]) if any(rest) else of_input
-    if of_kernel is None:
-        return of_input, None
-    return of_input, gradients_of_factors(of_kernel.contiguous(), weight)
+    if of_input is not None and any(rest):
+        of_input = F.pad(of_input, [-side for side in rest])
+    return of_input, of_kernel
+
+
+def _goes_in_parts(input: Tensor, plan: PassPlan) -> bool:
+    """Only where the system clears large tensors anew, which accelerators do not."""
+    return bool(plan.chunk) and input.is_cpu
 
 
 def _forward_in_parts(tensors: tuple[Tensor, Tensor, Tensor | None], problem: ConvProblem, plan: PassPlan) -> Tensor:
     """``plan.chunk`` signals after the others: what torch makes on the way is small enough for memory at hand."""
     input, kernel, bias = tensors
-    part = dataclasses.replace(plan, chunk=0)
     output = _empty((input.shape[0], problem.out_channels, *problem.output_size), input)
     for at in _parts(input, plan):
-        output[at] = forward(input[at], kernel, problem, part, bias)
+        output[at] = _forward((input[at], kernel, bias), problem, plan)
     return output
 
 
 def _gradients_in_parts(
-    tensors: tuple[Tensor, Weight, Tensor], problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
-) -> tuple[Tensor | None, tuple[Tensor, ...] | None]:
-    """The same backwards; gradients of the weight are added up."""
-    input, weight, gradient = tensors
-    part, kernel = dataclasses.replace(plan, chunk=0), dense(weight)
+    tensors: tuple[Tensor, Tensor, Tensor], problem: ConvProblem, plan: PassPlan, needs: tuple[bool, bool]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The same backwards; gradients of the kernel are added up, in float32 at least."""
+    input, kernel, gradient = tensors
     of_input = _empty(tuple(input.shape), input) if needs[0] else None
     of_kernel: Tensor | None = None
     for at in _parts(input, plan):
-        inputs, kernels = gradients(input[at], kernel, gradient[at], problem, part, needs)
+        inputs, kernels = _gradients((input[at], kernel, gradient[at]), problem, plan, needs)
         if of_input is not None and inputs is not None:
             of_input[at] = inputs
         if kernels is not None:
-            of_kernel = kernels[0] if of_kernel is None else of_kernel.add_(kernels[0])
-    return of_input, None if of_kernel is None else gradients_of_factors(of_kernel, weight)
+            of_kernel = working(kernels) if of_kernel is None else of_kernel.add_(kernels)
+    return of_input, of_kernel
 
 
 def _parts(input: Tensor, plan: PassPlan) -> list[slice]:
@@ -105,12 +121,17 @@ def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
 
 
-@functools.lru_cache(maxsize=1024)
-def _split_padding(padding: Padding) -> tuple[tuple[int, ...], list[int]]:
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _split_padding(padding: Padding) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What both sides have in common, and the rest as ``F.pad`` wants it."""
+    return _kept_split(padding)
+
+
+@functools.lru_cache(maxsize=1024)
+def _kept_split(padding: Padding) -> tuple[tuple[int, ...], tuple[int, ...]]:
     common = tuple(max(min(left, right), 0) for left, right in padding)
     rest = [(left - c, right - c) for (left, right), c in zip(padding, common, strict=True)]
-    return common, [side for pair in reversed(rest) for side in pair]
+    return common, tuple(side for pair in reversed(rest) for side in pair)
 
 
 def _lay(values: Tensor, plan: PassPlan) -> Tensor:

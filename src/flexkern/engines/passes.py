@@ -24,7 +24,7 @@ def forward(
 ) -> Tensor:
     """The convolution, in float32 at least; ``prepared`` is what :func:`prepare` gave for the same weight and plan."""
     conv, input = SpectralConv(problem, plan), working(input)
-    if not plan.chunk and not plan.rows and not plan.channels and plain_operations():
+    if into is None and not plan.chunk and not plan.rows and not plan.channels and plain_operations():
         kernels = conv.conjugate_kernel(weight) if prepared is None else prepared
         return conv.to_output(conv.products.forward(conv.signal(input), kernels)).contiguous()
     # Made first: what lives long should not lie above what is freed at once, or the heap is left with holes.

@@ -182,10 +182,13 @@ class Plan:
         """Forward, input gradient, weight gradient."""
         return self.forward, self.input_gradient, self.weight_gradient
 
-    def unchunked(self) -> "Plan":
-        """The same for all signals and channels at a time, as traced code needs it."""
+    def plain(self) -> "Plan":
+        """The same for all signals and channels at a time, in whatever layout: transforms and compilers see through."""
         steps = dict(zip(PASSES, self.passes, strict=True))
-        whole = {name: dataclasses.replace(step, chunk=0, rows=0, channels=0) for name, step in steps.items()}
+        whole = {
+            name: dataclasses.replace(step, chunk=0, rows=0, channels=0, channels_last=self.problem.channels_last)
+            for name, step in steps.items()
+        }
         return Plan(self.problem, **whole, estimates=self.estimates)
 
     def explain(self) -> str:

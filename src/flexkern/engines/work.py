@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from .blocks import block_counts, block_problem
 from .plan import ConvProblem, PassPlan
 
-BYTES = 4  # per value; float64 doubles all engines alike
+BYTES = 4  # per value: costs are those of float32, other types follow the same plans
 KEPT_BYTES = 2**25
 """Larger blocks of memory are given back when they are freed (by glibc), so the system clears them anew every time."""
 
@@ -103,9 +103,12 @@ def fresh_bytes(problem: ConvProblem, plan: PassPlan, name: str) -> float:
     if plan.engine != "direct" and not plan.block:
         spectra = 2 * BYTES * frequencies(plan) * (plan.chunk or problem.batch) * (plan.channels or problem.groups)
         made += [spectra * channels // problem.groups for channels in (problem.in_channels, problem.out_channels)]
-    elif plan.engine == "direct" and not plan.chunk and not (problem.channels_last and plan.channels_last):
-        made += [inputs, outputs]  # torch's library brings both into an order of its own
-    return sum(size for size in made if size > KEPT_BYTES)
+    large = sum(size for size in made if size > KEPT_BYTES)
+    if plan.engine == "direct" and not (problem.channels_last and plan.channels_last):
+        share = (plan.chunk or problem.batch) / max(problem.batch, 1)
+        # Torch's library brings both into an order of its own, a part of the batch at a time.
+        large += sum(size for size in (inputs, outputs) if size * share > KEPT_BYTES)
+    return large
 
 
 def signal_bytes(problem: ConvProblem) -> tuple[int, int]:
