@@ -245,6 +245,16 @@ def test_norms_are_estimated_from_unlabelled_batches():
     assert torch.equal(unchanged[1].running_mean, before[1].running_mean)
 
 
+def test_norms_are_kept_where_the_model_refuses_a_batch():
+    net = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))
+    net[0].running_mean.fill_(2.0)
+    with pytest.raises(RuntimeError):
+        refresh_norms(net, [torch.ones(8, 4), torch.ones(8, 5)])
+    assert torch.equal(net[0].running_mean, torch.full((4,), 2.0))
+    assert net[0].num_batches_tracked == 0
+    assert net[0].momentum == 0.1
+
+
 def test_networks_change_resolution():
     net = flexkern.create_model("flexnet3", in_channels=1, classes=10, kernel_size=15, width=4).eval()
     x = torch.randn(2, 1, 14, 14)

@@ -71,7 +71,7 @@ def test_budgets(tmp_path, monkeypatch, capsys):
     assert tight["macs_mean"] < free["macs_mean"]
     assert out.with_suffix(".png").stat().st_size > 1000
     assert main(["reproduce", "size-budget", "--only", "7", "--out", str(out)]) == 2
-    assert "unknown network 7; known: none, 40000000" in capsys.readouterr().err
+    assert "unknown contestant `7`; known: none, 40000000" in capsys.readouterr().err
 
 
 def test_budgets_go_on_where_they_were(tmp_path, monkeypatch, capsys):

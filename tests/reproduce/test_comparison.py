@@ -72,6 +72,30 @@ def test_commands_are_kept_without_folders(monkeypatch):
     assert command_without_places() == "flexkern reproduce motion --data-dir PATH --out PATH --seeds 1"
     monkeypatch.setattr("sys.argv", ["/bin/flexkern", "inspect", "w", "--data_dir", "/d", "--figure=/tmp/x.png"])
     assert command_without_places() == "flexkern inspect w --data_dir PATH --figure PATH"
+    monkeypatch.setattr("sys.argv", ["/x/src/flexkern/__main__.py", "fit-kernel", "/home/me/photo.jpg", "--size", "9"])
+    assert command_without_places() == "flexkern fit-kernel PATH --size 9"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["adaptive-mnist", "--epochs", "1"],
+        ["cross-resolution", "--data-dir", "d", "--epochs", "1"],
+        ["kernel-fitting", "--data-dir", "d", "--seeds", "0"],
+        ["ablation", "--only", "MAGNet"],
+        ["motion", "--data-dir", "d", "--seeds", "0"],
+    ],
+)
+def test_a_part_or_a_try_needs_a_place_of_its_own(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", *words]) == 2
+    assert "give `--out`" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_holds_no_results(tmp_path, capsys):
+    assert main(["reproduce", "ablation", "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path} is a folder" in capsys.readouterr().err
 
 
 def test_a_shorter_try_is_not_taken_for_the_run(tmp_path):

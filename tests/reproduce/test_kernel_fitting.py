@@ -8,11 +8,12 @@ import pytest
 import torch
 from PIL import Image
 
-from flexkern.analysis.fitting import peak_ratio, steps_to
+from flexkern import SIREN
+from flexkern.analysis.fitting import fit_kernel, peak_ratio, steps_to
 from flexkern.cli.main import main
 from flexkern.functional import make_grid
 from flexkern.reproduce import kernel_fitting
-from flexkern.reproduce.kernel_fitting import fit_all
+from flexkern.reproduce.kernel_fitting import fit_all, reproduce_kernel_fitting
 from flexkern.reproduce.kernel_nets import FAMILIES, Jet, sized_net
 from flexkern.reproduce.kernel_targets import gabor_target, read_target
 from tolerances import assert_matches
@@ -197,3 +198,43 @@ def test_an_array_is_called_by_its_name(tmp_path, capsys):
     words = ["--only", "points", "--steps", "1", "--parameters", "9"]
     assert main(["fit-kernel", str(tmp_path / "kernel.npy"), *words]) == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["target"] == "kernel.npy"
+
+
+def test_a_seed_that_diverges_is_a_result(monkeypatch):
+    """The rate was the best of another seed; the row says so, and others follow."""
+    fit = kernel_fitting.fit_kernel
+
+    def fails(*arguments, seed, **options):
+        if seed:
+            raise ValueError("the error is not finite with any of `rates`")
+        return fit(*arguments, seed=seed, **options)
+
+    monkeypatch.setattr(kernel_fitting, "fit_kernel", fails)
+    monkeypatch.setattr(kernel_fitting, "STEPS", 4)
+    row = kernel_fitting._row("points", torch.eye(5), 50, [0, 1])
+    assert row["psnr"][0] > 0
+    assert row["psnr"][1] == -200
+
+
+def test_images_of_one_name_are_told_apart(tmp_path, monkeypatch):
+    for name, value in (("STEPS", 2), ("BUDGETS", (200,)), ("SIZE", 9), ("SYNTHETIC", ()), ("IMAGES", 1)):
+        monkeypatch.setattr(kernel_fitting, name, value)
+    rows = []
+    for shade in (0, 0, 90):
+        folder = tmp_path / str(shade)
+        folder.mkdir(exist_ok=True)
+        Image.new("L", (12, 12), shade).save(folder / "a.png")
+        rows.append(len(reproduce_kernel_fitting(tmp_path / "o.json", folder, seeds=[0], only=["points"])["rows"]))
+    assert rows == [1, 1, 2]
+
+
+def test_an_unknown_contestant_is_found_out_at_once(tmp_path):
+    Image.new("L", (12, 12)).save(tmp_path / "a.png")
+    Image.new("L", (12, 12)).save(tmp_path / "b.png")
+    with pytest.raises(ValueError, match="unknown contestant `nobody`; known: MAGNet"):
+        reproduce_kernel_fitting(tmp_path / "o.json", tmp_path, only=["MAGNet", "nobody"], say=pytest.fail)
+
+
+def test_a_target_must_be_finite():
+    with pytest.raises(ValueError, match="`target` must hold finite numbers"):
+        fit_kernel(lambda: SIREN(1, 1, hidden=4), torch.tensor([0.0, torch.nan]), steps=1)

@@ -40,4 +40,4 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert found["nets"]["plain 9x9"]["latency_torch"] > 0
     assert found["nets"]["plain 9x9"]["latency"] is None
     assert main(["reproduce", "mixed-scales", "--only", "nobody", "--out", str(tmp_path / "x.json")]) == 2
-    assert "unknown network nobody; known: AdaptiveFlexConv" in capsys.readouterr().err
+    assert "unknown contestant `nobody`; known: AdaptiveFlexConv" in capsys.readouterr().err

@@ -57,7 +57,10 @@ def expected_macs(model: nn.Module, positions: Mapping[str, int]) -> Tensor:  # 
     if not layers:
         raise ValueError("`model` has no layer whose size is learned.")
     if missing := [name for name in layers if not positions.get(name)]:
-        raise ValueError(f"`positions` has none for {missing[0]!r}: count them for this model by `output_positions`.")
+        raise ValueError(
+            f"`positions` has none for {missing[0]!r}: count them for this model by `output_positions`; "
+            "a layer that is never called has no cost, freeze its size."
+        )
     costs = [
         positions[name] * layer.out_channels * layer.in_channels // layer.groups * _expected_samples(layer.window)
         for name, layer in layers.items()

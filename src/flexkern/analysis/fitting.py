@@ -59,7 +59,7 @@ def fit_kernel(
         seed: of the generator's parameters.
 
     Raises:
-        ValueError: for no step or no rate, or if no rate leads to a finite error.
+        ValueError: for no step or no rate, a target that is not finite, or if no rate leads to a finite error.
 
     Example:
         >>> from flexkern import SIREN
@@ -69,6 +69,8 @@ def fit_kernel(
     """
     if steps < 1 or not rates or not all(0 < rate < math.inf for rate in rates):
         raise ValueError(f"`steps` and `rates` must be positive, got {steps} and {tuple(rates)}.")
+    if not target.isfinite().all():
+        raise ValueError("`target` must hold finite numbers.")
     fits = []
     for rate in rates:
         with torch.random.fork_rng(devices=[]):

@@ -109,7 +109,7 @@ def refresh_norms(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     """Estimate the statistics of batch norms anew from inputs without labels, in place; returns the model.
 
     After a change of resolution the statistics are nearly, not quite, those of before. All batches count alike;
-    dropout stays off. Without batches nothing changes.
+    dropout stays off. Without batches nothing changes, nor does it if the model refuses one.
 
     Example:
         >>> net = nn.Sequential(nn.BatchNorm1d(1))
@@ -117,7 +117,7 @@ def refresh_norms(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
         3.0
     """
     norms = [module for module in model.modules() if isinstance(module, NORMS) and module.running_mean is not None]
-    momenta = [norm.momentum for norm in norms]
+    momenta, before = [norm.momentum for norm in norms], [copy.deepcopy(norm.state_dict()) for norm in norms]
     try:
         with evaluating(model):
             for index, batch in enumerate(batches):
@@ -127,6 +127,10 @@ def refresh_norms(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
                     norm.train()
                     norm.momentum = None  # the mean over batches
                 model(batch)
+    except BaseException:
+        for norm, state in zip(norms, before, strict=True):
+            norm.load_state_dict(state)
+        raise
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

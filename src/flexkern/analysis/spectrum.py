@@ -48,12 +48,14 @@ def energy_above_nyquist(layer: ContinuousConv) -> float:
 
 def _finer(layer: ContinuousConv) -> tuple[Grid, Bounds]:
     """A finer grid, and what the kernel takes of it."""
-    finer, features = float(FINER[layer.dims]), count_features(layer.generator, layer.window) or 1
+    finer = float(FINER[layer.dims])
+    features = 2**layer.dims * count_features(layer.generator, layer.window)  # all are transformed, at twice the length
+    features = features or layer.out_channels * layer.in_channels // layer.groups
     while True:
         fine = layer.grid.at(finer)
         whole = tuple((0, n) for n in fine.lengths)
         bounds = whole if layer.window is None else fine.bounds(layer.window.reach().tolist())
-        if features * math.prod(2 * (stop - start) for start, stop in bounds) <= LARGEST or finer <= 2:
+        if features * math.prod(stop - start for start, stop in bounds) <= LARGEST or finer <= 2:
             return fine, bounds
         finer /= 2
 

@@ -56,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError(f"`--{name}` must be positive, got {value}.")
     torch.set_num_threads(options.threads)
     out = Path(options.out) if options.out else Path("results") / f"{options.name}.json"
+    _check_out(options, out)
     stated = {"only": [name for name in options.only.split(",") if name], "say": _say}
     _RUNS[options.name](options, out, stated | ({"seeds": seeds} if seeds else {}))
     print(f"written to {out}")
@@ -136,14 +137,19 @@ def _size_budget(options: argparse.Namespace, out: Path, stated: dict[str, Any])
     save_figure(budgets_figure(result["budgets"]), out.with_suffix(".png"))
 
 
-def _need_out(options: argparse.Namespace, out: Path) -> None:
-    if (options.only or options.seeds or options.epochs) and not options.out:
-        raise ValueError(f"a part of {options.name} would replace the whole in {out}: give `--out`.")
+def _check_out(options: argparse.Namespace, out: Path) -> None:
+    """A part, or a try, must not stand for the whole, nor keep the whole from going on."""
+    if out.is_dir():
+        raise ValueError(f"{out} is a folder: give `--out` a file.")
+    parts = options.name not in _CONTINUED and (options.only or options.seeds)
+    # Kernel fitting has one list of seeds for all rows.
+    seeds = options.name == "kernel-fitting" and options.seeds
+    if (parts or seeds or options.epochs) and not options.out:
+        raise ValueError(f"a part of {options.name}, or a try, would take the place of {out}: give `--out`.")
 
 
 def _trial(reproduce: Any, options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
     """Networks on one task: a row each, then who is better than whom."""
-    _need_out(options, out)
     epochs = {"epochs": options.epochs} if options.epochs else {}
     result = reproduce(out, options.data_dir, **epochs, **stated)
     rows = [
@@ -160,6 +166,11 @@ def _microseconds(net: dict) -> str:
     return f"{1e6 * found:.0f} us, {where}"
 
 
+_CONTINUED = {
+    *("adaptive-mnist", "thin-resnets", "resnet18", "size-budget", "kernel-fitting"),
+    *("cross-resolution", "cross-resolution-cifar10"),
+}
+"""Comparisons that add to a file of results what it does not hold."""
 _RUNS = {
     "adaptive-mnist": _comparison,
     "thin-resnets": _comparison,

@@ -22,7 +22,8 @@ JET_ORDER = 9
 class Jet(Generator):
     r"""Products of Gaussian derivatives up to a total order, of one learned scale per axis, around 0.
 
-    .. math:: F_m(x) = \prod_a (-1)^{n_a} He_{n_a}(x_a / \sigma_a) \exp(-x_a^2 / 2 \sigma_a^2), \qquad \sum_a n_a \le N
+    .. math:: F_m(x) = \prod_a \frac{(-1)^{n_a}}{\sqrt{n_a!}} He_{n_a}(x_a / \sigma_a) \exp(-x_a^2 / 2 \sigma_a^2),
+              \qquad \sum_a n_a \le N
 
     The N-Jet of Pintea et al. 2021 as a function of continuous positions.
     """

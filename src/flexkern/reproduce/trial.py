@@ -173,5 +173,5 @@ def chosen(nets: Mapping[str, Maker], only: Sequence[str]) -> dict[str, Maker]:
     """
     for name in only:
         if name not in nets:
-            raise ValueError(f"unknown network {name}; known: {', '.join(nets)}.")
+            raise ValueError(f"unknown contestant `{name}`; known: {', '.join(nets)}.")
     return {name: nets[name] for name in only or nets}

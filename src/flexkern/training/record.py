@@ -117,13 +117,15 @@ def machine() -> dict[str, Any]:
 def command() -> str:
     """The command line of this process, ready to paste into a shell."""
     path = Path(sys.argv[0])
-    program = "flexkern" if path.parts[-2:] == ("cli", "main.py") else path.name or "python"
+    ours = path.parts[-2:] in (("cli", "main.py"), ("flexkern", "__main__.py"))
+    program = "flexkern" if ours else path.name or "python"
     return shlex.join([program, *sys.argv[1:]])
 
 
 def command_without_places() -> str:
     """The command line without the folders and files of one machine."""
-    return re.sub(r"--(data[-_]dir|out|figure)[= ]\S+", r"--\1 PATH", command())
+    named = re.sub(r"--(data[-_]dir|out|figure)[= ]\S+", r"--\1 PATH", command())
+    return re.sub(r"(?<![^\s='])[/~]\S+", "PATH", named)
 
 
 def write_result(out: str | Path, result: Mapping[str, Any]) -> dict[str, Any]:

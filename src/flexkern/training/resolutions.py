@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..analysis import at_resolution
@@ -37,6 +38,8 @@ def accuracies_at(
         changed = at_resolution(model, exact)
         try:
             correct = count_correct(changed, resize_bandlimited(x, shape), task, batch_size=batch_size)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             text = " ".join(str(error).split())
             raise ValueError(f"the model does not take samples of {tuple(shape)}: {text}") from error
