@@ -79,28 +79,20 @@ def _head(channels: int, *, normed: bool = False) -> tuple[nn.Module, ...]:
     return nn.AdaptiveAvgPool2d(1), nn.Flatten(), *norms, nn.Linear(channels, CLASSES)
 
 
+WIDTHS = (32, 48, 53, 64, 84, 98)
+"""Of plain networks of one layer: those of the hybrids, and those that take about as long as the hybrids."""
 NETS: dict[str, Callable[[], nn.Module]] = {
     "adaptive hybrid 32": functools.partial(hybrid, 32),
     "adaptive hybrid 64": functools.partial(hybrid, 64),
     "adaptive alone 6": functools.partial(adaptive, 6),
     "squares 32": functools.partial(squares, 32),
     "squares 64": functools.partial(squares, 64),
-    "plain 32 5x5 normed": functools.partial(plain, (32,), kernels=(5,), normed=True),
-    "plain 64 5x5 normed": functools.partial(plain, (64,), kernels=(5,), normed=True),
+    **{f"plain {width} 5x5 normed": functools.partial(plain, (width,), kernels=(5,), normed=True) for width in WIDTHS},
     "plain 21-21 normed": functools.partial(plain, (21, 21), kernels=(3, 3), normed=True),
     "plain 32-32 halved SiLU normed": functools.partial(
         plain, (32, 32), kernels=(3, 3), halved=True, activation=nn.SiLU, normed=True
     ),
-    "plain 33 5x5": functools.partial(plain, (33,), kernels=(5,)),
     "plain 64 5x5": functools.partial(plain, (64,), kernels=(5,)),
-    "plain 14-14": functools.partial(plain, (14, 14), kernels=(3, 3)),
     "plain 21-21": functools.partial(plain, (21, 21), kernels=(3, 3)),
-    "plain 21-21 halved": functools.partial(plain, (21, 21), kernels=(3, 3), halved=True),
-    "plain 21-21 halved SiLU": functools.partial(plain, (21, 21), kernels=(3, 3), halved=True, activation=nn.SiLU),
-    "plain 15-15-15 halved": functools.partial(plain, (15, 15, 15), kernels=(3, 3, 3), halved=True),
-    "plain 32-32 halved": functools.partial(plain, (32, 32), kernels=(3, 3), halved=True),
     "plain 32-32 halved SiLU": functools.partial(plain, (32, 32), kernels=(3, 3), halved=True, activation=nn.SiLU),
-    "plain 32-32 5x5 first halved": functools.partial(plain, (32, 32), kernels=(5, 3), halved=True),
-    "plain 24-32 5x5 last halved": functools.partial(plain, (24, 32), kernels=(3, 5), halved=True),
-    "plain 32-32-32 halved": functools.partial(plain, (32, 32, 32), kernels=(3, 3, 3), halved=True),
 }
