@@ -69,8 +69,9 @@ def test_rivals_are_chosen_by_validation_among_equals():
 @pytest.mark.parametrize("ours", ["adaptive hybrid 32", "adaptive hybrid 64"])
 def test_equal_networks_are_about_as_large_as_the_adaptive_one(ours):
     count = {name: sum(p.numel() for p in make().parameters()) for name, make in NETS.items()}
-    equal = [n for n in count if n.startswith("plain") and 0.92 * count[ours] <= count[n] <= 1.02 * count[ours]]
-    assert len(equal) >= 2
+    plain = [count[name] for name in count if name.startswith("plain")]
+    assert any(0.92 * count[ours] <= one <= 1.02 * count[ours] for one in plain)
+    assert any(1.2 * count[ours] <= one <= 1.7 * count[ours] for one in plain)  # what the hybrid's time allows
 
 
 def test_the_hybrid_multiplies():
@@ -84,15 +85,15 @@ def test_the_hybrid_multiplies():
 def test_the_command(folder, monkeypatch, capsys):
     monkeypatch.setattr(motion, "COUNTS", {"train": 512, "validation": 64, "test": 64})
     out = folder / "found.json"
-    names = "adaptive hybrid 32,plain 14-14,squares 32"
+    names = "adaptive hybrid 32,plain 32 5x5 normed,squares 32"
     words = ["--only", names, "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
     assert main(["reproduce", "motion", "--data-dir", str(folder), *words]) == 0
-    assert "points over plain 14-14" in capsys.readouterr().out
+    assert "points over plain 32 5x5 normed" in capsys.readouterr().out
     found = json.loads(out.read_text())
     assert [run["seed"] for run in found["nets"]["adaptive hybrid 32"]["runs"]] == [0, 1]
     assert found["comparisons"]["adaptive hybrid 32 against squares 32"]["rival"] == "squares 32"
-    assert {one["rival"] for name, one in found["comparisons"].items() if "equal" in name} == {"plain 14-14"}
-    assert all(found["nets"]["plain 14-14"][key] > 0 for key in ("latency", "latency_torch"))
+    assert {one["rival"] for name, one in found["comparisons"].items() if "equal" in name} == {"plain 32 5x5 normed"}
+    assert all(found["nets"]["plain 32 5x5 normed"][key] > 0 for key in ("latency", "latency_torch"))
     assert main(["reproduce", "motion", "--out", str(folder / "x.json")]) == 2
     assert main(["reproduce", "motion", "--data-dir", str(folder / "none"), "--out", str(folder / "x.json")]) == 2
     assert "must hold 4 images or more" in capsys.readouterr().err
