@@ -76,19 +76,25 @@ def mebibytes(count: int | None) -> str:
 
 def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[str]:
     """Networks on one task, and some of them against others."""
+    times, measure, unit, gained = (
+        (1, "PSNR", "dB", "dB") if result.get("unit") == "dB" else (100, "accuracy", "%", "points")
+    )
     lines = [f"## {name}", "", f"{claim['what']}. Published: {claim['published']} ({claim['source']}).", ""]
-    lines += ["| network | test accuracy | parameters | MACs | one sample, ONNX Runtime | in torch |", "|---" * 6 + "|"]
+    lines += [
+        f"| network | test {measure} | parameters | MACs | one sample, ONNX Runtime | in torch |",
+        "|---" * 6 + "|",
+    ]
     for title, net in result["nets"].items():
-        spread = f" +- {100 * net['test_sd']:.2f}" if net["test_sd"] is not None else ""
+        spread = f" +- {times * net['test_sd']:.2f}" if net["test_sd"] is not None else ""
         lines.append(
-            f"| {title} | {100 * net['test_mean']:.2f}{spread} % | {net['parameters']:,} "
+            f"| {title} | {times * net['test_mean']:.2f}{spread} {unit} | {net['parameters']:,} "
             f"| {thousands(net['macs'])} | {microseconds(net['latency'])} | {microseconds(net['latency_torch'])} |"
         )
     lines.append("")
     for title, found in result["comparisons"].items():
         rival = "" if found["rival"] in title else f" over {found['rival']}"
         lines.append(
-            f"* {title}: {100 * found['gain']:+.2f} points{rival}, exact permutation test p = {found['p']:.3f}."
+            f"* {title}: {times * found['gain']:+.2f} {gained}{rival}, exact permutation test p = {found['p']:.3f}."
         )
     counts, machine = result["counts"], result["machine"]
     seeds = ", ".join(str(run["seed"]) for run in next(iter(result["nets"].values()))["runs"])

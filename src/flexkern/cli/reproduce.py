@@ -16,6 +16,7 @@ examples:
   flexkern reproduce adaptive-mnist --data-dir D --only adaptive --seeds 0     one run
   flexkern reproduce thin-resnets --data-dir ~/data/cifar10                    everything: hours
   flexkern reproduce motion --data-dir ~/data/kodak                            a folder of images; half an hour or so
+  flexkern reproduce denoising --data-dir ~/data/kodak                         the same images; an hour
   flexkern reproduce mixed-scales --data-dir ~/data/mnist                      some twenty minutes
   flexkern reproduce adaptive-settings --data-dir ~/data/mnist                 three quarters of an hour
   flexkern reproduce resnet18 --data-dir ~/data/cifar10                        ResNet-18: hours on a GPU
@@ -35,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The comparison, and which part of it."""
     parser.add_argument("name", metavar="NAME", choices=list(_RUNS), help=" or ".join(_RUNS))
     parser.add_argument("--only", default="", metavar="A,B", help="contestants, by default all")
-    parser.add_argument("--seeds", metavar="S,S", help="seeds (0,1,2; motion: 0,1,2,3,4)")
+    parser.add_argument("--seeds", metavar="S,S", help="seeds (0,1,2; motion and denoising: 0,1,2,3,4)")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipes' (for a try)")
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="threads per run (1)")
     parser.add_argument("--data-dir", metavar="D", help="folder with local copies of the data")
@@ -78,6 +79,13 @@ def _motion(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> N
 
     _need_data(options, "a folder of images")
     _trial(reproduce_motion, options, out, stated)
+
+
+def _denoising(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
+    from ..reproduce import reproduce_denoising
+
+    _need_data(options, "a folder of images")
+    _trial(reproduce_denoising, options, out, stated)
 
 
 def _digits(options: argparse.Namespace, out: Path, stated: dict[str, Any]) -> None:
@@ -152,13 +160,14 @@ def _trial(reproduce: Any, options: argparse.Namespace, out: Path, stated: dict[
     """Networks on one task: a row each, then who is better than whom."""
     epochs = {"epochs": options.epochs} if options.epochs else {}
     result = reproduce(out, options.data_dir, **epochs, **stated)
+    times, unit, gained = (1, "dB", "dB") if result.get("unit") == "dB" else (100, "accuracy %", "points")
     rows = [
-        [name, f"{100 * net['test_mean']:.2f}", f"{net['parameters']:,}", _microseconds(net)]
+        [name, f"{times * net['test_mean']:.2f}", f"{net['parameters']:,}", _microseconds(net)]
         for name, net in result["nets"].items()
     ]
-    print(table(["network", "accuracy %", "parameters", "one sample"], rows))
+    print(table(["network", unit, "parameters", "one sample"], rows))
     for name, found in result["comparisons"].items():
-        print(f"{name}: {100 * found['gain']:+.2f} points over {found['rival']} (p = {found['p']:.3f})")
+        print(f"{name}: {times * found['gain']:+.2f} {gained} over {found['rival']} (p = {found['p']:.3f})")
 
 
 def _microseconds(net: dict) -> str:
@@ -176,6 +185,7 @@ _RUNS = {
     "thin-resnets": _comparison,
     "resnet18": _comparison,
     "motion": _motion,
+    "denoising": _denoising,
     "mixed-scales": _digits,
     "adaptive-settings": _digits,
     "ablation": _digits,

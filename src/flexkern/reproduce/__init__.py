@@ -8,6 +8,7 @@ from .comparison import Contestant as Contestant
 from .comparison import reproduce_comparison as reproduce_comparison
 from .cross_resolution import CROSS_RESOLUTION as CROSS_RESOLUTION
 from .cross_resolution import reproduce_cross_resolution as reproduce_cross_resolution
+from .denoising import reproduce_denoising as reproduce_denoising
 from .digits import reproduce_digits as reproduce_digits
 from .fixed_sizes import FIXED_SIZES as FIXED_SIZES
 from .fixed_sizes import FIXED_SIZES_1D as FIXED_SIZES_1D

@@ -27,10 +27,22 @@ Maker = TypeVar("Maker")
 
 
 class Samples(NamedTuple):
-    """Inputs (N, C, *S) and their classes (N,)."""
+    """Inputs (N, C, *S) and their classes (N,), or whatever a network should give."""
 
     x: Tensor
     y: Tensor
+
+
+class Objective(NamedTuple):
+    """What is trained for, and what is told of a trained network, in per cent (of a share) or in dB; more is better."""
+
+    loss: Callable[[Tensor, Tensor], Tensor]
+    score: Callable[[nn.Module, Samples], float]
+    unit: str
+
+    def text(self, score: float) -> str:
+        """As in 98.20 %."""
+        return f"{100 * score:.2f} %" if self.unit == "%" else f"{score:.2f} {self.unit}"
 
 
 def run_trials(
@@ -42,19 +54,21 @@ def run_trials(
     batch: int,
     rate: float,
     say: Callable[[str], None] = lambda text: None,
+    objective: Objective | None = None,
 ) -> tuple[dict[str, nn.Module], dict[str, list[Result]]]:
-    """Trains every network on ``data["train"]`` once per seed; accuracies on the other two parts.
+    """Trains every network on ``data["train"]`` once per seed; scores on the other two parts, by default accuracies.
 
     Returns:
         By network: the one trained last; ``seed``, ``validation`` and ``test`` of each run.
     """
-    trained: dict[str, nn.Module] = {}
+    objective, trained = objective or Objective(F.cross_entropy, accuracy, "%"), {}
     runs: dict[str, list[Result]] = {name: [] for name in nets}
     for seed, name in itertools.product(seeds, nets):
-        net = trained[name] = train(nets[name], data["train"], seed, epochs=epochs, batch=batch, rate=rate)
-        found = {part: accuracy(net, data[part]) for part in ("validation", "test")}
+        options: dict[str, Any] = {"epochs": epochs, "batch": batch, "rate": rate, "loss": objective.loss}
+        net = trained[name] = train(nets[name], data["train"], seed, **options)
+        found = {part: objective.score(net, data[part]) for part in ("validation", "test")}
         runs[name].append({"seed": seed, **found})
-        say(f"{name}, seed {seed}: {100 * found['test']:.2f} %")
+        say(f"{name}, seed {seed}: {objective.text(found['test'])}")
     return trained, runs
 
 
@@ -67,6 +81,7 @@ def train(
     batch: int,
     rate: float,
     penalty: Callable[[nn.Module], Tensor] | None = None,
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> nn.Module:
     """AdamW with one cycle of the learning rate; the last weights. ``penalty`` is added to the loss."""
     torch.manual_seed(seed)
@@ -77,8 +92,8 @@ def train(
         batches.set_epoch(epoch)
         for x, y in batches:
             optimiser.zero_grad()
-            loss = F.cross_entropy(net(x), y)
-            (loss if penalty is None else loss + penalty(net)).backward()
+            total = loss(net(x), y)
+            (total if penalty is None else total + penalty(net)).backward()
             optimiser.step()
             schedule.step()
     return net.eval()
