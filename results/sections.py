@@ -102,7 +102,7 @@ def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[s
         *lines,
         "",
         f"Seeds {seeds}; {counts['train']:,} samples to train, {counts['validation']:,} to choose, "
-        f"{counts['test']:,} to test; {result['epochs']} epochs. Time on {machine['threads']} thread(s) of "
+        f"{counts['test']:,} to test; {result['epochs']} epochs. MACs and times are of the last seed, on {machine['threads']} thread(s) of "
         f"{machine['cpu']}; torch {result['versions']['torch']}; commit {result['commit'][:10]}. {claim['note']}",
         "",
     ]

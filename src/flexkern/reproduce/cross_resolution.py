@@ -106,7 +106,8 @@ def reproduce_cross_resolution(
             continue
         runs = [*runs, _run(nets[net], task, data, seed, penalty=PENALTIES.get(net))]
         say(f"{net}, seed {seed}: " + ", ".join(f"{key} {100 * runs[-1][key]:.2f} %" for key in MEASURED))
-        result["nets"][net] = _summary(runs)
+        found = {**result["nets"], net: _summary(runs)}
+        result["nets"] = {name: found[name] for name in NETS if name in found}
         write_result(out, result)
     return result
 
