@@ -19,6 +19,7 @@ from flexkern.bench.summary import (
     failed,
     largest_error,
     near_share,
+    short_commit,
     slope,
     standing,
     standings,
@@ -76,11 +77,6 @@ def setting(folder: Path) -> list[str]:
         rows.append(f"| {' | '.join([*cells, *map(str, counts)])} |")
     head = ["file", "command", "commit", "machine", "versions", "date", "seed", "rounds", "points", "left out"]
     return ["## How", "", *table_head(head), *rows, ""]
-
-
-def short_commit(commit: str | None) -> str:
-    """Ten digits, and whether the files were changed since."""
-    return "unknown" if commit is None else commit[:10] + "-dirty" * commit.endswith("-dirty")
 
 
 def grid_name(path: Path) -> str:

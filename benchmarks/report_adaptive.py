@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from flexkern.bench.adaptive import SUBSETS
+from flexkern.bench.summary import short_commit
 
 FOLDER = Path(__file__).parent / "results" / "adaptive"
 PAGE = Path(__file__).parent / "ADAPTIVE.md"
@@ -64,7 +65,7 @@ def ratio(point: dict[str, Any], name: str) -> float:
 
 
 def setting(file: dict[str, Any]) -> list[str]:
-    machine, commits = file["machine"], sorted({point["commit"][:10] for point in file["points"]})
+    machine, commits = file["machine"], sorted({short_commit(point["commit"]) for point in file["points"]})
     return [
         f"`{file['command']}`, {file['rounds']} rounds, seed {file['seed']}, commit {', '.join(commits)}, torch "
         f"{file['versions']['torch']}, {machine['cpu']}, {file['points'][0]['threads']} threads, {file['date'][:10]}."

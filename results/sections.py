@@ -96,14 +96,14 @@ def networks(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list[s
         lines.append(
             f"* {title}: {times * found['gain']:+.2f} {gained}{rival}, exact permutation test p = {found['p']:.3f}."
         )
-    counts, machine = result["counts"], result["machine"]
+    counts = result["counts"]
     seeds = ", ".join(str(run["seed"]) for run in next(iter(result["nets"].values()))["runs"])
     return [
         *lines,
         "",
         f"Seeds {seeds}; {counts['train']:,} samples to train, {counts['validation']:,} to choose, "
-        f"{counts['test']:,} to test; {result['epochs']} epochs. MACs and times are of the last seed, on {machine['threads']} thread(s) of "
-        f"{machine['cpu']}; torch {result['versions']['torch']}; commit {result['commit'][:10]}. {claim['note']}",
+        f"{counts['test']:,} to test; {result['epochs']} epochs. MACs and times are of the last seed, on "
+        f"{provenance(result)} {claim['note']}",
         "",
     ]
 

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from contextlib import nullcontext
 from typing import ClassVar
 
 import pytest
@@ -417,9 +418,25 @@ class TestSaturation:
                 options = {"squash": squash, "sharing": sharing, "bias_generator": bias_generator}
                 AdaptiveConv1d(4, 4, kernel, padding="same", **options)(torch.randn(2, 4, 40))
 
-    @pytest.mark.parametrize("options", [{"squash": "softmax"}, {"squash": torch.atan}])
-    def test_not_for_squashes_that_do_not_end_at_one(self, options):
-        AdaptiveConv1d(3, 8, 5, **options)(1000 * torch.randn(2, 3, 40))
+    def test_not_for_a_function(self):
+        """Nobody knows where it ends."""
+        AdaptiveConv1d(3, 8, 5, squash=torch.atan)(1000 * torch.randn(2, 3, 40))
+
+    def test_a_softmax_whose_windows_are_one_sample(self):
+        """Not where all values of a window are as large: it only sees differences."""
+        with pytest.warns(UserWarning, match="saturate softmax"):
+            AdaptiveConv1d(3, 8, 5, squash="softmax")(1000 * torch.randn(2, 3, 40))
+        layer = AdaptiveConv1d(1, 1, 5, squash="softmax")
+        torch.nn.init.ones_(layer.generator_weight)
+        layer(torch.full((1, 1, 40), 1000.0))
+
+    def test_hardtanh_ends_at_one(self):
+        """Where tanh still follows."""
+        for squash in ("tanh", "hardtanh"):
+            layer = AdaptiveConv1d(1, 1, 1, squash=squash, bias_generator=False)
+            torch.nn.init.constant_(layer.generator_weight, 0.2)
+            with pytest.warns(UserWarning, match="saturate hardtanh") if squash == "hardtanh" else nullcontext():
+                layer(torch.full((1, 1, 9), 10.0))
 
     def test_the_gaussian_vanishes(self):
         with pytest.warns(UserWarning, match="saturate gaussian"):

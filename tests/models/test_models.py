@@ -122,6 +122,7 @@ def test_small_networks_have_the_stated_number_of_parameters(name, options, coun
     [
         ("resnet18", {}, 11_173_962),
         ("adaptive_resnet18", {}, 11_149_962),
+        ("resnet18", {"adaptive": "everywhere"}, 109_770_378),
         ("thin_resnet", {"depth": 8}, 19_954),
         ("thin_resnet", {"depth": 20, "width": 16}, 272_474),
     ],

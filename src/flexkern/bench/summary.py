@@ -158,3 +158,8 @@ def slope(points: Mapping[float, float]) -> float | None:
         return None
     sizes, seconds = zip(*((math.log(size), math.log(value)) for size, value in points.items()), strict=True)
     return round(statistics.linear_regression(sizes, seconds).slope, 12)
+
+
+def short_commit(commit: str | None) -> str:
+    """Ten digits, and whether the files were changed since."""
+    return "unknown" if commit is None else commit[:10] + "-dirty" * commit.endswith("-dirty")

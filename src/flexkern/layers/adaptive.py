@@ -38,6 +38,9 @@ class AdaptiveConv(nn.Module):
     ``depthwise``  one kernel per channel, applied to that channel; no mixing           ``O k q + O k``
     =============  ===================================================================  ==========================
 
+    Beside these: ``squash="gaussian"`` has a gain per kernel value, as many as beta; "softmax" and ``normalize`` a
+    scale per kernel, ``O I`` (``shared``, ``depthwise``: ``O``); ``bias`` adds ``O``.
+
     ``pair`` is what the public scripts compute. Deviations from them: parameters are registered and trained, an
     output bias is added unless ``bias=False``, and the start keeps the variance (a tenth of the kernels' energy
     varies with the input, the rest is an ordinary convolution).
@@ -52,7 +55,8 @@ class AdaptiveConv(nn.Module):
         squash: "tanh"; "hardtanh", z cut off at -1 and 1 (exact in integers); "gaussian", exp(-z^2) times a learned
             gain per kernel value, which starts as weight by similarity to the middle (with ``normalize`` a bilateral
             filter); "softmax" over the window, times a learned scale per kernel; or a function of z (..., window,
-            positions) without parameters and state of its own.
+            positions) without parameters and state of its own. A function must give the same for the same z, as it is
+            called again in backward (no dropout), and tensors that it holds get no gradient.
         normalize: divide every kernel by the sum of its absolute values and multiply it with a learned scale. The
             start then keeps the variance of inputs that are constant over a window, not of white noise.
         remat: compute kernels again in backward instead of storing them, which takes ``O`` times less memory.

@@ -16,7 +16,7 @@ from ..precision import autocast_off
 from ..windows import Bounds, GaussianWindow
 from .arguments import check_extension, check_input, per_axis
 from .flexconv import FlexConv, FlexConv1d, FlexConv2d
-from .saturation import may_look, tell_if_saturated
+from .saturation import is_saturated, may_look, tell_if_saturated
 
 _RANK_SQUASHES = ("tanh", "hardtanh", "softmax")
 
@@ -180,9 +180,10 @@ class AdaptiveFlexConv(nn.Module):
             signal = pad(input.to(dtype), self._mixing_padding(), a.padding_mode)
             weight, bias = self.mixing_weight.to(dtype), self.mixing_bias.to(dtype)
             z = convolve(signal, weight, bias, stride=a.stride, dilation=a.dilation, engine="direct")
-            if may_look(self, signal, self.squash):
-                tell_if_saturated(self, signal[:1], z[:1], f"{self.squash} in most of the mixing", "mixing_weight")
             shaped = z.unflatten(1, (self.out_channels, self.rank))
+            if may_look(self, signal, self.squash):
+                stuck = is_saturated(shaped[:1], self.squash, 2)
+                tell_if_saturated(self, signal[:1], stuck, f"{self.squash} in most of the mixing", "mixing_weight")
             return shaped.softmax(2) if self.squash == "softmax" else SQUASHES[self.squash](shaped)
 
     def _mixing_padding(self) -> Padding:

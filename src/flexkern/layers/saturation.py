@@ -11,8 +11,10 @@ from ..functional.adaptive import AdaptiveForm
 from ..functional.adaptive.plain import generator_view
 from ..tracing import compiling, transforming
 
-SATURATED = 3.0
-"""Where tanh has a hundredth of its slope, and the Gaussian a ten-thousandth of its height."""
+SATURATED = {"tanh": 3.0, "hardtanh": 1.0, "gaussian": 3.0}
+"""Where tanh has a hundredth of its slope, hardtanh none, and the Gaussian a ten-thousandth of its height."""
+WINNER = 0.99
+"""Share of one of the values over which a softmax is taken that leaves the others nothing."""
 LARGE = 4.0
 """Root mean square of inputs that are not standardised; below it, what saturates is what was learned."""
 SIDE = 4
@@ -38,21 +40,30 @@ def warn_if_saturated(
         z = CONVOLUTIONS[len(form.kernel)](
             generator_view(middle, form), weight, bias, form.stride, 0, form.dilation, form.banks
         )
-    tell_if_saturated(layer, middle, z, f"{form.squash} in most kernel values", "generator_weight")
+    stuck = is_saturated(z.unflatten(1, (-1, form.taps)), str(form.squash), 2)
+    tell_if_saturated(layer, middle, stuck, f"{form.squash} in most kernel values", "generator_weight")
 
 
 def may_look(layer: nn.Module, input: Tensor, squash: object) -> bool:
     """Whether this call of the layer is one in which values may be looked at."""
-    if compiling() or transforming() or squash not in ("tanh", "hardtanh", "gaussian"):
+    if compiling() or transforming() or squash not in (*SATURATED, "softmax"):
         return False
     return input.device.type == "cpu" and input.numel() > 0 and layer not in _told and _due(layer)
 
 
 @torch.no_grad()
-def tell_if_saturated(layer: nn.Module, input: Tensor, z: Tensor, what: str, weight: str) -> None:
-    """Warns, once per layer, if the input is large and most ``z``, which it makes, are beyond what a squash follows."""
+def is_saturated(z: Tensor, squash: str, axis: int) -> Tensor:
+    """Where a squash no longer follows ``z``; a softmax over ``axis`` as a whole."""
+    if squash == "softmax":
+        return z.softmax(axis).amax(axis) > WINNER
+    return z.abs() > SATURATED[squash]
+
+
+@torch.no_grad()
+def tell_if_saturated(layer: nn.Module, input: Tensor, stuck: Tensor, what: str, weight: str) -> None:
+    """Warns, once per layer, if the input is large and what it makes is ``stuck`` at most places."""
     size = _size(input)
-    if size < LARGE or float((z.abs() > SATURATED).float().mean()) <= 0.5:
+    if size < LARGE or float(stuck.float().mean()) <= 0.5:
         return
     _told.add(layer)
     warnings.warn(

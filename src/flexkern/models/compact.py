@@ -100,7 +100,14 @@ def adaptive_net(
 ) -> CompactNet:
     """A :class:`CompactNet` with an adaptive stem.
 
-    ``frozen`` leaves the generator as it was drawn, as the public scripts of the paper do: a control.
+    Args:
+        kernel_size, generator_size, squash: of the stem, see :class:`~flexkern.layers.adaptive.AdaptiveConv`.
+        width, stages, separable, mirrored: see :class:`CompactNet`.
+        frozen: leave the generator as it was drawn, as the public scripts of the paper do: a control.
+
+    Example:
+        >>> sum(p.numel() for p in adaptive_net().parameters())
+        6296
     """
     stem = functools.partial(
         AdaptiveConv2d, kernel_size=kernel_size, bias=False, generator_size=generator_size, squash=squash
@@ -122,6 +129,11 @@ def plain_net(
     separable: Sequence[bool] = (False, True),
     mirrored: bool = False,
 ) -> CompactNet:
-    """A :class:`CompactNet` with an ordinary stem."""
+    """A :class:`CompactNet` with an ordinary stem; arguments as :func:`adaptive_net`.
+
+    Example:
+        >>> sum(p.numel() for p in plain_net().parameters())
+        6420
+    """
     stem = functools.partial(nn.Conv2d, kernel_size=kernel_size, bias=False)
     return CompactNet(in_channels, classes, stem, width=width, stages=stages, separable=separable, mirrored=mirrored)

@@ -85,7 +85,19 @@ class ResNet(nn.Module):
 def resnet18(in_channels: int = 3, classes: int = 10, *, adaptive: str = "nowhere") -> ResNet:
     """ResNet-18 for 32x32 images: 11,173,962 parameters (3 channels, 10 classes).
 
-    With an adaptive stem it is that of the paper's public script, 3 -> 16 channels: 11,149,962 parameters.
+    With an adaptive stem it is that of the paper's public script, 3 -> 16 channels: 11,149,962 parameters; adaptive
+    everywhere it has 109,770,378.
+
+    Args:
+        in_channels, classes: channels of the input, number of outputs.
+        adaptive: which 3x3 convolutions are, "nowhere", "stem" or "everywhere".
+
+    Raises:
+        ValueError: for another ``adaptive``.
+
+    Example:
+        >>> sum(p.numel() for p in resnet18().parameters())
+        11173962
     """
     stem_width = 64 if adaptive == "nowhere" else 16
     return _resnet(in_channels, classes, stem_width, (64, 128, 256, 512), (2, 2, 2, 2), adaptive)
@@ -96,7 +108,14 @@ def thin_resnet(
 ) -> ResNet:
     """The CIFAR networks of He et al. 2016, ``depth = 6 n + 2``, of ``width``, ``2 width`` and ``4 width`` channels.
 
-    (Theirs have width 16 and shortcuts without parameters.)
+    (Theirs have width 16 and shortcuts without parameters.) Other arguments are those of :func:`resnet18`.
+
+    Raises:
+        ValueError: for a ``depth`` that is not 6 n + 2, or another ``adaptive``.
+
+    Example:
+        >>> sum(p.numel() for p in thin_resnet(depth=20, width=16).parameters())
+        272474
     """
     count, rest = divmod(depth - 2, 6)
     if rest or count < 1:
