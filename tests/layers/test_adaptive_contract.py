@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import oracles
-from flexkern.functional.adaptive.form import SQUASHES
+from flexkern.functional.adaptive import SHARINGS, SQUASHES
 from flexkern.layers.adaptive import AdaptiveConv1d, AdaptiveConv2d, AdaptiveConv3d
 from layer_contract import ARGUMENTS, FEW, KERNEL, SIGNAL, LayerContract, randomise_bias
 from tolerances import assert_all_match, assert_matches
@@ -453,3 +453,19 @@ def test_every_public_layer_is_tried_with_every_sharing():
     assert public == {AdaptiveConv1d, AdaptiveConv2d, AdaptiveConv3d}
     tried = {(one.cls, one.options["sharing"]) for one in AdaptiveContract.__subclasses__() if "sharing" in one.options}
     assert {(cls, sharing) for cls in public for sharing in SHARINGS} <= tried
+
+
+class Together(nn.Module):
+    """Layers of every sharing on one input."""
+
+    def __init__(self, squash):
+        super().__init__()
+        self.layers = nn.ModuleList(AdaptiveConv2d(2, 2, 3, sharing=sharing, squash=squash) for sharing in SHARINGS)
+
+    def forward(self, x):
+        return sum(layer(x) for layer in self.layers)
+
+
+@pytest.mark.parametrize("squash", [*SQUASHES, torch.atan])
+def test_every_squash_and_sharing_is_one_graph(squash):
+    compiles_in_one_graph(Together(squash), lambda _, batch: torch.randn(batch, 2, 5, 6))

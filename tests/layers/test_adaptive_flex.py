@@ -110,9 +110,11 @@ def test_learned_sizes_and_their_gradients():
     assert layer.plan((2, 2, 9, 8)).problem.kernel == (5, 5)
 
 
-def test_gradcheck():
-    layer = make(1, padding="same")
-    x = torch.randn(1, 2, 6, dtype=torch.float64, requires_grad=True)
+@pytest.mark.parametrize("squash", ["tanh", "softmax"])
+@pytest.mark.parametrize("dims", [1, 2])
+def test_gradcheck(dims, squash):
+    layer = make(dims, padding="same", squash=squash, generator_size=2)
+    x = torch.randn(1, 2, *(6, 5)[:dims], dtype=torch.float64, requires_grad=True)
     names, values = zip(*layer.named_parameters(), strict=True)
 
     def run(x, *parameters):
@@ -168,11 +170,26 @@ def test_dtypes_and_autocast(dtype):
         assert layer(x.float()).dtype is torch.bfloat16
 
 
-def test_one_graph():
+@pytest.mark.parametrize("squash", ["tanh", "hardtanh", "softmax"])
+def test_one_graph(squash):
+    layer = freeze_sizes(make(padding="same", dtype=torch.float32, squash=squash))
+    x = signal(layer, dtype=torch.float32).requires_grad_()
+    torch.compiler.reset()
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    tensors = [x, layer.mixing_weight, layer.mixing_bias, layer.bias, *layer.basis.generator.parameters()]
+    found, expected = (call(x) for call in (compiled, layer))
+    assert_matches(found, expected, 1e-5)
+    for one, other in zip(*(torch.autograd.grad(y.square().sum(), tensors) for y in (found, expected)), strict=True):
+        assert_matches(one, other, 1e-4)
+
+
+def test_export_and_layout():
     layer = freeze_sizes(make(padding="same", dtype=torch.float32)).eval()
     x = signal(layer, dtype=torch.float32)
-    torch.compiler.reset()
-    assert_matches(torch.compile(layer, fullgraph=True, backend="aot_eager")(x), layer(x), 1e-5)
+    with torch.no_grad():
+        expected = layer(x)
+        assert_matches(layer(x.to(memory_format=torch.channels_last)), expected, 1e-5)
+        assert_matches(torch.export.export(layer, (x,)).module()(x), expected, 1e-5)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from flexkern.cli.main import main
 from flexkern.data import Task, load_task, normalise, permute_pixels, standardise
 from flexkern.training.evaluation import _check_fit, with_extras
 from flexkern.training.weights import WeightsInfo, find_weights, load_weights, save_weights
@@ -114,3 +116,17 @@ def test_shipped_weights_are_small_and_tell_digits(name: str, most: int) -> None
     x = normalise(task.x_test, torch.tensor(info.mean), torch.tensor(info.std), None)
     with torch.no_grad():
         assert (model(x).argmax(1) == task.y_test).float().mean() > 0.98
+
+
+@pytest.mark.parametrize("name", ["mnist-adaptive", "mnist-adaptive-1k"])
+def test_the_command_tells_what_shipped_weights_reach(name, tmp_path, capsys):
+    """The digits at hand, as a file of MNIST would hold them; the last line is JSON."""
+    task, found = load_task("digits"), {}
+    for part in ("train", "test"):
+        x, y = getattr(task, f"x_{part}"), getattr(task, f"y_{part}")
+        found |= {f"x_{part}": x[:300, 0].numpy(), f"y_{part}": y[:300].numpy()}
+    np.savez(tmp_path / "mnist.npz", **found)
+    assert main(["eval", name, "--data-dir", str(tmp_path)]) == 0
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["accuracy"] > 0.98
+    assert last["n"] == 300
