@@ -41,6 +41,7 @@ def comparison(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list
     machine, versions = result["machine"], result["versions"]
     first = next(iter(result["contestants"].values()))["runs"][0]
     limits = " / ".join(limit.removesuffix(" %") for limit in first["epochs_to"])
+    commits = sorted({short(run["commit"]) for entry in result["contestants"].values() for run in entry["runs"]})
     lines = [
         f"## {name}",
         "",
@@ -63,11 +64,15 @@ def comparison(name: str, claim: dict[str, Any], result: dict[str, Any]) -> list
         "",
         f"{first['n_train']:,} trained on, {first['n_validation']:,} chose the epoch, {first['n_test']:,} test images "
         f"touched once per run. Epochs: the median over seeds of the first epoch whose validation accuracy is there. "
-        f"Times on "
-        f"{machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}. "
-        f"{claim['note']}",
+        f"Times on {machine['threads']} thread(s) of {machine['cpu']}; torch {versions['torch']}; runs of commits "
+        f"{', '.join(commits)}, times of {short(result['commit'])}. {claim['note']}",
         "",
     ]
+
+
+def short(commit: str | None) -> str:
+    """Ten digits of a commit."""
+    return "unknown" if commit is None else commit[:10]
 
 
 def mebibytes(count: int | None) -> str:
