@@ -73,9 +73,10 @@ def setting(folder: Path) -> list[str]:
         threads = sorted({point["threads"] for point in header["points"]})
         place = f"{machine['cpu']}, {machine['cores']} cores, threads {', '.join(map(str, threads))}"
         counts = (header["seed"], header["rounds"], len(header["points"]), len(header.get("left_out", [])))
-        cells = [path.name, f"`{header['command']}`", ", ".join(commits), place, packages, header["date"][:10]]
+        setup = [", ".join(commits), place, packages, header.get("costs", ""), header["date"][:10]]
+        cells = [path.name, f"`{header['command']}`", *setup]
         rows.append(f"| {' | '.join([*cells, *map(str, counts)])} |")
-    head = ["file", "command", "commit", "machine", "versions", "date", "seed", "rounds", "points", "left out"]
+    head = ["file", "command", "commit", "machine", "versions", "costs", "date", "seed", "rounds", "points", "left out"]
     return ["## How", "", *table_head(head), *rows, ""]
 
 
@@ -127,7 +128,8 @@ def step_verdicts(steps: dict[str, Any]) -> list[str]:
         rows.append(verdict("alias penalty over a step, at most", max(parts), PENALTY_LIMIT, most=True))
     shares = [memory_share(point["results"]) for point in steps.values()]
     if known := [share for share in shares if share is not None]:
-        rows.append(verdict("memory of a step: ours / authors, at worst", max(known), 1, most=True))
+        what = f"memory of a step: ours / authors, at worst of the {len(known)} (of {len(shares)}) that have both"
+        rows.append(verdict(what, max(known), 1, most=True))
     return rows
 
 
@@ -162,7 +164,8 @@ def training_steps(steps: list[dict[str, Any]]) -> list[str]:
 
 def growth(entries: dict[str, Any]) -> list[str]:
     """Fitted exponents, for lengths beside that of n log n."""
-    lines = ["## Growth", "", "Exponents of power laws fitted to the cost (forward and both gradients).", ""]
+    what = "Exponents of power laws fitted to the cost (forward and both gradients), over all sizes of a series: among short"
+    lines = ["## Growth", "", f"{what} ones calls cost more than work, which flattens the law.", ""]
     series = growth_curves(entries)
     for title, curves in series.items():
         cells = [f"| {name} | {slope(curve):.2f} | {len(curve)} |" for name, curve in curves.items() if len(curve) > 1]

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..atomic import write_json
+from ..engines.machine import costs_origin
 from ..training.record import command_without_places, commit, machine
 
 PACKAGES = ("flexkern", "torch", "numpy", "fft-conv-pytorch", "torch-fftconv", "julius", "nvsubquadratic")
@@ -62,7 +63,7 @@ def read_points(path: str | Path) -> list[Entry]:
 
 
 def describe_setting() -> Entry:
-    """Command (without the place of its results), versions, commit (with -dirty if changed), machine and time."""
+    """Command (without the place of its results), versions, commit (-dirty if changed), machine, its costs, time."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -75,5 +76,6 @@ def describe_setting() -> Entry:
         "versions": found,
         "commit": commit(),
         "machine": machine(),
+        "costs": costs_origin(),
         "date": date,
     }

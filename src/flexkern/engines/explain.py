@@ -24,14 +24,14 @@ def explain(plan: Plan) -> str:
 
 
 def _reasons(plan: Plan) -> list[str]:
-    """Why a pass goes another way than the lowest estimate of its own."""
+    """Why passes go as they do."""
     if all(len(estimates) <= 1 for estimates in plan.estimates.values()):
         return ["The engine was given, so nothing else was considered."]
     if plan.by_torch and any(min(costs, key=lambda name: costs[name]) != "direct" for costs in plan.estimates.values()):
         return ["All passes are torch's own: leaving one of them to another engine would not save its extra call."]
     if plan.input_gradient == plan.weight_gradient and plan.input_gradient.engine != "direct":
         return ["Both gradients follow one plan and share the transform of the output's gradient."]
-    return []
+    return ["Each pass takes the engine of the lowest estimate."]
 
 
 def describe(step: PassPlan) -> str:

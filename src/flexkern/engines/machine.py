@@ -59,6 +59,11 @@ def load_costs() -> CostModel:
     return _load(torch.get_num_threads())
 
 
+def costs_origin() -> str:
+    """Whether plans follow constants of this machine, "tuned", or those of the package, "shipped"."""
+    return "shipped" if load_costs() == CostModel.shipped() else "tuned"
+
+
 @functools.cache
 def _load(threads: int) -> CostModel:
     path: object = "the cache of constants"
