@@ -164,8 +164,8 @@ def training_steps(steps: list[dict[str, Any]]) -> list[str]:
 
 def growth(entries: dict[str, Any]) -> list[str]:
     """Fitted exponents, for lengths beside that of n log n."""
-    what = "Exponents of power laws fitted to the cost (forward and both gradients), over all sizes of a series: among short"
-    lines = ["## Growth", "", f"{what} ones calls cost more than work, which flattens the law.", ""]
+    what = "Exponents of power laws fitted to the cost (forward and both gradients), over all sizes of a series"
+    lines = ["## Growth", "", f"{what}: among short ones calls cost more than work, which flattens the law.", ""]
     series = growth_curves(entries)
     for title, curves in series.items():
         cells = [f"| {name} | {slope(curve):.2f} | {len(curve)} |" for name, curve in curves.items() if len(curve) > 1]
