@@ -7,13 +7,14 @@ from torch import nn
 from flexkern import (
     AdaptiveConv1d,
     AdaptiveConv2d,
+    AdaptiveFlexConv1d,
     AdaptiveFlexConv2d,
     FlexConv2d,
     SeparableFlexConv2d,
     create_model,
 )
 from flexkern.analysis import adaptivity, count_cost, with_mean_kernels
-from flexkern.analysis.adaptivity import inputs_of
+from flexkern.analysis.mean_kernels import inputs_of
 from tolerances import assert_matches
 
 
@@ -108,3 +109,31 @@ def test_costs_of_a_network():
     assert cost.macs == 20 * 576 * 25 + 50 * 64 * 20 * 25 + 800 * 500 + 500 * 10
     assert cost.activations == 20 * 576 + 50 * 64 + 500
     assert cost.parameters == 431_080
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+def test_mixed_kernels_vary_as_their_sums_do(dims):
+    """Against the kernels of all positions, written out."""
+    layer = (AdaptiveFlexConv1d, AdaptiveFlexConv2d)[dims - 1](2, 3, 5, padding="same", rank=2)
+    x = torch.randn(3, 2, *(6,) * dims)
+    found = adaptivity(layer, x)
+    mixing, kernels = layer.mixing(x).flatten(3), layer.basis.weight
+    every = torch.einsum("borp,ri...->bpoi...", mixing, kernels)  # (B, P, out, in, *K)
+    mean = every.mean((0, 1))
+    assert_matches(found.mean, mean, 1e-5)
+    off = (every - mean).square()
+    assert found.share == pytest.approx((off.sum() / every.square().sum()).item(), rel=1e-4)
+    assert 0 < found.share < 1
+    assert_matches(found.map.flatten(1), off.flatten(2).mean(2), 1e-5)
+
+
+def test_mixed_kernels_are_replaced_by_their_mean():
+    model = nn.Sequential(AdaptiveFlexConv2d(2, 3, 5, padding=2, stride=2), nn.ReLU()).eval()
+    x = torch.randn(4, 2, 9, 9)
+    twin = with_mean_kernels(model, x)
+    assert not any(isinstance(module, AdaptiveFlexConv2d) for module in twin.modules())
+    with torch.no_grad():
+        assert not torch.allclose(twin(x), model(x))
+        assert_matches(twin(x[0]), twin(x)[0], 1e-5)
+        model[0].mixing_weight.zero_()
+        assert_matches(with_mean_kernels(model, x)(x), model(x), 1e-5)

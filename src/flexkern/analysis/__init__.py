@@ -3,7 +3,6 @@ is at another resolution."""
 
 from .adaptivity import Adaptivity as Adaptivity
 from .adaptivity import adaptivity as adaptivity
-from .adaptivity import with_mean_kernels as with_mean_kernels
 from .alias import LayerFrequencies as LayerFrequencies
 from .alias import alias_penalty as alias_penalty
 from .alias import alias_report as alias_report
@@ -14,6 +13,7 @@ from .cost import Cost as Cost
 from .cost import count_cost as count_cost
 from .fitting import Fit as Fit
 from .fitting import fit_kernel as fit_kernel
+from .mean_kernels import with_mean_kernels as with_mean_kernels
 from .resolution import at_resolution as at_resolution
 from .resolution import refresh_norms as refresh_norms
 from .spectrum import energy_above_nyquist as energy_above_nyquist

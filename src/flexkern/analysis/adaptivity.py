@@ -1,16 +1,13 @@
 """How much the kernels of an adaptive convolution depend on the input."""
 
-import copy
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..engines import convolve, pad
 from ..layers.adaptive import AdaptiveConv
-from ..layers.arguments import ConvArguments
+from ..layers.adaptive_flex import AdaptiveFlexConv
 
 PART = 16
 """Inputs whose kernels are held at a time."""
@@ -33,7 +30,7 @@ class Adaptivity:
 
 
 @torch.no_grad()
-def adaptivity(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
+def adaptivity(layer: AdaptiveConv | AdaptiveFlexConv, input: Tensor) -> Adaptivity:
     """Measures a layer on the input that it gets, (B, in, *S).
 
     Example:
@@ -42,6 +39,10 @@ def adaptivity(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
         >>> 0 < found.share < 0.5, found.map.shape
         (True, torch.Size([8, 10, 10]))
     """
+    return _of_mixed(layer, input) if isinstance(layer, AdaptiveFlexConv) else _of_computed(layer, input)
+
+
+def _of_computed(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
     parts = input.split(PART)  # the kernels of all positions are large
     totals = [layer.kernels(part).double().flatten(3 + layer.dims).sum((0, -1)) for part in parts]
     count = len(input) * math.prod(layer.form.output_size(layer.padded(input[:1]).shape))
@@ -57,65 +58,16 @@ def adaptivity(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
     return Adaptivity(mean.to(input.dtype), share, found)
 
 
-@torch.no_grad()
-def with_mean_kernels(model: nn.Module, input: Tensor) -> nn.Module:
-    """A copy of the model whose adaptive convolutions are ordinary ones, of the mean kernels on ``input``.
+def _of_mixed(layer: AdaptiveFlexConv, input: Tensor) -> Adaptivity:
+    """Of kernels that are sums of a few: their inner products say all of their energy."""
+    kernels, mixing = layer.basis.weight.double(), layer.mixing(input).double()  # (R, in, *K), (B, out, R, *S)
+    flat = kernels.flatten(1)
+    mean = mixing.flatten(3).mean((0, 3))  # (out, R)
 
-    What such a model still can do says how much adaptivity mattered once it was learned.
+    def energy(mixed: Tensor) -> Tensor:  # (B, out, R, *S) -> (B, *S)
+        return torch.einsum("bor...,rs,bos...->b...", mixed, flat @ flat.t(), mixed)
 
-    Raises:
-        ValueError: the model has no adaptive convolution.
-    """
-    twin: Any = copy.deepcopy(model).eval()
-    found = inputs_of(twin, input)
-    if not found:
-        raise ValueError("the model has no adaptive convolution.")
-    layers: dict[str, Any] = {name: twin.get_submodule(name) for name in found}
-    means = {id(layer): MeanConv(layer, adaptivity(layer, found[name]).mean) for name, layer in layers.items()}
-    if "" in layers:
-        return means[id(twin)]
-    for parent in list(twin.modules()):
-        for name, child in list(parent._modules.items()):  # a layer may stand in several places
-            if id(child) in means:
-                setattr(parent, name, means[id(child)])
-    return twin
-
-
-class MeanConv(nn.Module):
-    """An ordinary convolution with the arguments of an adaptive one."""
-
-    weight: Tensor
-    bias: Tensor | None
-
-    def __init__(self, layer: AdaptiveConv, weight: Tensor) -> None:
-        super().__init__()
-        self.arguments: ConvArguments = layer.arguments
-        self.register_buffer("bias", layer.bias)
-        fan_in = self.arguments.in_channels // self.arguments.groups
-        self.register_buffer("weight", weight.expand(-1, fan_in, *weight.shape[2:]).contiguous())
-
-    def forward(self, input: Tensor) -> Tensor:
-        a = self.arguments
-        padded = pad(input, a.padding, a.padding_mode)
-        return convolve(padded, self.weight, self.bias, stride=a.stride, dilation=a.dilation, groups=a.groups)
-
-
-@torch.no_grad()
-def inputs_of(model: nn.Module, input: Tensor) -> dict[str, Tensor]:
-    """What the adaptive convolutions of a model are given: name of the layer -> (B, in, *S).
-
-    Of a layer that is called several times, all inputs of the first size.
-    """
-    found: dict[str, list[Tensor]] = {}
-
-    def watch(name: str, module: nn.Module) -> Any:
-        return module.register_forward_pre_hook(lambda _, given: found.setdefault(name, []).append(given[0]))
-
-    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, AdaptiveConv)]
-    hooks = [watch(name, module) for name, module in layers]
-    try:
-        model(input)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {name: torch.cat([one for one in given if one.shape == given[0].shape]) for name, given in found.items()}
+    off, whole = energy(mixing - mean.view(*mean.shape, *(1,) * layer.dims)), float(energy(mixing).sum())
+    kernel = (mean @ flat).view(-1, *kernels.shape[1:])
+    share = float(off.sum()) / whole if whole else 0.0
+    return Adaptivity(kernel.to(input.dtype), share, (off / kernel.numel()).to(input.dtype))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..analysis import adaptivity, with_mean_kernels
-from ..analysis.adaptivity import inputs_of
+from ..analysis.mean_kernels import inputs_of
 from ..data import normalise
 from ..data.task import hold_out
 from ..layers import AdaptiveConv2d
@@ -67,6 +67,6 @@ def _draw(model: nn.Module, given: dict[str, Tensor], labels: Tensor, path: str 
     name, inputs = next(iter(given.items()))
     layer = model.get_submodule(name)
     if not isinstance(layer, AdaptiveConv2d):
-        raise ValueError("kernels can be drawn of layers for images only.")
+        raise ValueError(f"kernels are drawn of AdaptiveConv2d, `{name}` is of {type(layer).__name__}.")
     other = int((labels != labels[0]).nonzero()[0])
     save_figure(kernels_figure(layer, inputs[[0, other]]), path)
