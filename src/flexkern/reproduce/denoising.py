@@ -56,16 +56,17 @@ def bilateral(size: int) -> AdaptiveConv2d:
     )
 
 
-def _hybrid(*widths: int, size: int = 3) -> Denoiser:
-    return Denoiser(widths, bilateral(size))
+def _hybrid(*widths: int) -> Denoiser:
+    return Denoiser(widths, bilateral(3))
 
 
-PLAIN = [(11, 11), (12, 12), (13, 13), (14, 14), (8, 8, 8), (9, 9, 9), (10, 10, 10), (7, 7, 7, 7)]
+PLAIN = [(12, 12), (13, 13), (14, 14), (16, 16), (9, 9, 9), (10, 10, 10), (12, 12, 12), (16, 16, 16)]
+"""Of as many parameters as a hybrid has, or of as much time; runtimes like widths of 8 and 16."""
 NETS: dict[str, Callable[[], nn.Module]] = {
     "adaptive last 12-12": functools.partial(_hybrid, 12, 12),
     "adaptive last 9-9-9": functools.partial(_hybrid, 9, 9, 9),
-    "adaptive last 5x5 9-9": functools.partial(_hybrid, 9, 9, size=5),
-    "adaptive alone 5x5": functools.partial(bilateral, 5),
+    "adaptive last 16-16": functools.partial(_hybrid, 16, 16),
+    "adaptive alone 3x3": functools.partial(bilateral, 3),
     **{f"plain {'-'.join(map(str, widths))}": functools.partial(Denoiser, widths) for widths in PLAIN},
 }
 

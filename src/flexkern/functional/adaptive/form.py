@@ -33,6 +33,11 @@ SQUASHES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def not_zero(norms: Tensor) -> Tensor:
+    """Norms that may be divided by."""
+    return norms.clamp_min(torch.finfo(norms.dtype).tiny ** 0.5)
+
+
 class Window(NamedTuple):
     """One axis: kernel and generator see parts of a common window of ``size`` taps, from ``kernel`` and ``generator``.
 
@@ -139,21 +144,21 @@ class AdaptiveForm:
 
         ``gain`` (banks, outputs, applied, taps) and ``scale`` (banks, outputs, applied) may be absent.
         """
-        found = SQUASHES[self.squash](z) if isinstance(self.squash, str) else self.squash(z)
-        return self.scaled(found, gain, scale)
-
-    def scaled(self, found: Tensor, gain: Tensor | None, scale: Tensor | None) -> Tensor:
-        """From squashed values to kernels."""
+        found = self.squashed(z)
         if gain is not None:
             found = found * gain[..., None]
         if self.normalize:
             found = found / self.norm(found)
         return found if scale is None else found * scale[..., None, None]
 
+    def squashed(self, z: Tensor) -> Tensor:
+        """What the squash makes of the generator's output."""
+        return SQUASHES[self.squash](z) if isinstance(self.squash, str) else self.squash(z)
+
     @staticmethod
     def norm(kernels: Tensor) -> Tensor:
         """Sum of absolute values over the window, never 0."""
-        return kernels.abs().sum(-2, keepdim=True).clamp_min(torch.finfo(kernels.dtype).tiny ** 0.5)
+        return not_zero(kernels.abs().sum(-2, keepdim=True))
 
     def as_weight(self, values: Tensor) -> Tensor:  # (banks * rows, ...) -> (out, in / groups or 1, *kernel, ...)
         """Values in the order of the generator's outputs as an ordinary weight of a convolution."""
