@@ -10,7 +10,7 @@ import torch
 from dynamic_contract import BaselineContract, Geometry, loop_conv
 
 import oracles
-from flexkern.baselines import NJetConv2d
+from flexkern.baselines import NJetConv2d, njet
 from flexkern.baselines.njet import gaussian_jet, jet_basis
 from flexkern.functional import kernel_gain
 from tolerances import assert_matches
@@ -176,6 +176,20 @@ class TestSize:
             size = layer.kernel_size[0]
         layer.reset_parameters()
         assert layer.sigma.item() == pytest.approx(1)
+
+    @pytest.mark.parametrize("stride", [1, 2])
+    def test_outgrows_the_signal_at_no_cost(self, stride):
+        """Taps that only meet zeros are left out, and nothing is lost."""
+        layer = NJetConv2d(2, 3, sigma=9.0, stride=stride, dtype=torch.float64)
+        x = torch.randn(2, 2, 5, 7, dtype=torch.float64)
+        assert layer.kernel_size == (37, 37)
+        expected = torch.nn.functional.conv2d(x, layer.weight, layer.bias, stride, 18)
+        assert_matches(layer(x), expected)
+        plans = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(njet, "convolve", lambda signal, weight, *_, **__: plans.append(weight.shape) or signal)
+            layer.respond(x)
+        assert plans == [(3, 2, 9, 13)]
 
     def test_sigma_that_is_not_finite_is_told(self):
         layer = NJetConv2d(1, 1)

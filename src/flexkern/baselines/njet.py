@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..engines import pad
+from ..axes import last_axes
+from ..engines import convolve, pad
+from ..engines.plan import Padding
 from ..functional.variance import readout_std
 from ..layers.arguments import check_extension, parse_arguments
 from ..precision import autocast_off
@@ -74,7 +75,8 @@ class NJetConv2d(Baseline2d):
     from the formula; the authors' code (GPL) was not consulted, so it may normalise the basis in another way than by
     :math:`\sigma^{i+j}`. Deviations: :math:`\log \sigma` is learned (theirs is :math:`s` in :math:`\sigma = 2^s`,
     the same up to a constant); the :math:`\alpha` start such that white noise keeps its variance. As in the paper the
-    size jumps with :math:`\sigma`, by taps that are :math:`e^{-k^2/2}` of the highest or less. The size is read on
+    size jumps with :math:`\sigma`, by taps that are :math:`e^{-k^2/2}` of the highest or less; as any size may come of
+    it, the engines of learned sizes convolve. The size is read on
     every call, which on an accelerator waits for the device, and cannot be exported.
 
     A signal sampled ``s`` times as densely needs ``layer.scale = s`` (no part of the ``state_dict``) or
@@ -194,12 +196,16 @@ class NJetConv2d(Baseline2d):
     def respond(self, signal: Tensor) -> Tensor:
         a, weight = self.arguments, self.weight.to(signal.dtype)
         size = weight.shape[-1]
-        padding = ((size // 2, size // 2),) * 2
+        padding: Padding = ((size // 2, size // 2),) * 2
         check_extension(signal.shape[2:], padding, a.padding_mode, f" for a kernel of {size} samples")
+        if a.padding_mode == "zeros":  # taps that are farther off than the signal is long meet nothing but these
+            half = [min(size // 2, n - 1) for n in signal.shape[2:]]
+            weight = weight[last_axes(slice(size // 2 - h, size // 2 + h + 1) for h in half)]
+            padding = tuple((h, h) for h in half)
+        else:
+            signal, padding = pad(signal, padding, a.padding_mode), ()
         bias = None if self.bias is None else self.bias.to(signal.dtype)
-        if a.padding_mode == "zeros":
-            return F.conv2d(signal, weight, bias, a.stride, size // 2, groups=a.groups)
-        return F.conv2d(pad(signal, padding, a.padding_mode), weight, bias, a.stride, groups=a.groups)
+        return convolve(signal, weight, bias, stride=a.stride, padding=padding, groups=a.groups)
 
     def _half(self, sigma: float) -> int:
         if not sigma < math.inf:  # NaN is not, either
