@@ -61,3 +61,9 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert found["unit"] == "dB"
     assert all(math.isfinite(run["test"]) for net in found["nets"].values() for run in net["runs"])
     assert found["comparisons"]["adaptive last 12-12, equal parameters"]["rival"] == "plain 12-12"
+    monkeypatch.setattr("flexkern.reproduce.trial.train", lambda *_, **__: pytest.fail("trained again"))
+    assert main(["reproduce", "denoising", "--data-dir", str(tmp_path), *words]) == 0
+    again = json.loads(out.read_text())
+    assert [net["runs"] for net in again["nets"].values()] == [net["runs"] for net in found["nets"].values()]
+    assert main(["reproduce", "denoising", "--data-dir", str(tmp_path), *words, "--epochs", "2"]) == 2
+    assert "holds a comparison of other settings" in capsys.readouterr().err

@@ -27,8 +27,8 @@ examples:
   flexkern reproduce kernel-fitting --data-dir ~/data/kodak                    a folder of images; hours
   flexkern reproduce cross-resolution --data-dir ~/data/mnist                  14 to 28 pixels: hours
   flexkern reproduce cross-resolution-cifar10 --data-dir ~/data/cifar10        16 to 32 pixels: hours
-adaptive-mnist, thin-resnets, resnet18, size-budget, kernel-fitting and cross-resolution continue when they are run
-again: runs that the file of results holds are not repeated.
+adaptive-mnist, thin-resnets, resnet18, size-budget, kernel-fitting, denoising and cross-resolution continue when they
+are run again: what the file of results holds is not repeated.
 """
 
 
@@ -150,8 +150,7 @@ def _check_out(options: argparse.Namespace, out: Path) -> None:
     if out.is_dir():
         raise ValueError(f"{out} is a folder: give `--out` a file.")
     parts = options.name not in _CONTINUED and (options.only or options.seeds)
-    # Kernel fitting has one list of seeds for all rows.
-    seeds = options.name == "kernel-fitting" and options.seeds
+    seeds = options.name in ("kernel-fitting", "denoising") and options.seeds  # one list for all of the file
     if (parts or seeds or options.epochs) and not options.out:
         raise ValueError(f"a part of {options.name}, or a try, would take the place of {out}: give `--out`.")
 
@@ -176,7 +175,7 @@ def _microseconds(net: dict) -> str:
 
 
 _CONTINUED = {
-    *("adaptive-mnist", "thin-resnets", "resnet18", "size-budget", "kernel-fitting"),
+    *("adaptive-mnist", "thin-resnets", "resnet18", "size-budget", "kernel-fitting", "denoising"),
     *("cross-resolution", "cross-resolution-cifar10"),
 }
 """Comparisons that add to a file of results what it does not hold."""

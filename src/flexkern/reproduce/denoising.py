@@ -21,6 +21,7 @@ from ..layers import AdaptiveConv2d
 from ..training.batches import Batches
 from ..training.record import write_result
 from .motion import read_grey, split_images
+from .resume import earlier
 from .trial import Objective, Result, Samples, chosen, compare, run_trials, summarise
 
 SIDE, NOISE = 32, 25 / 255
@@ -60,12 +61,16 @@ def _hybrid(*widths: int) -> Denoiser:
     return Denoiser(widths, bilateral(3))
 
 
-PLAIN = [(12, 12), (13, 13), (14, 14), (16, 16), (9, 9, 9), (10, 10, 10), (12, 12, 12), (16, 16, 16)]
+PLAIN = [
+    *((12,) * 2, (13,) * 2, (14,) * 2, (16,) * 2, (9,) * 3, (10,) * 3, (12,) * 3, (16,) * 3),
+    *((13,) * 4, (16,) * 4, (8,) * 6),
+]
 """Of as many parameters as a hybrid has, or of as much time; runtimes like widths of 8 and 16."""
 NETS: dict[str, Callable[[], nn.Module]] = {
     "adaptive last 12-12": functools.partial(_hybrid, 12, 12),
     "adaptive last 9-9-9": functools.partial(_hybrid, 9, 9, 9),
     "adaptive last 16-16": functools.partial(_hybrid, 16, 16),
+    "adaptive last 16-16-16": functools.partial(_hybrid, 16, 16, 16),
     "adaptive alone 3x3": functools.partial(bilateral, 3),
     **{f"plain {'-'.join(map(str, widths))}": functools.partial(Denoiser, widths) for widths in PLAIN},
 }
@@ -110,16 +115,24 @@ def reproduce_denoising(
 ) -> Result:
     """Trains every network on the same patches, once per seed; picks the best plain ones by validation.
 
+    Networks that ``out`` holds, with these seeds, are not trained again; times are of one run, for all.
+
     Raises:
-        ValueError: for an unknown network; FileNotFoundError: too few images; ModuleNotFoundError: no ONNX Runtime.
+        ValueError: for an unknown network, or an ``out`` of other settings; FileNotFoundError: too few images;
+            ModuleNotFoundError: no ONNX Runtime.
     """
     require_export()
-    nets, images = chosen(NETS, only), split_images(read_grey(data_dir))
+    settings = {"name": "denoising", "unit": OBJECTIVE.unit, "epochs": epochs, "counts": COUNTS}
+    known = {name: net["runs"] for name, net in earlier(out, settings).get("nets", {}).items()}
+    known = {name: runs for name, runs in known.items() if [run["seed"] for run in runs] == list(seeds)}
+    missing = {name: make for name, make in chosen(NETS, only).items() if name not in known}
+    images = split_images(read_grey(data_dir))
     data = {part: make_noisy(images[part], COUNTS[part], 200 + i) for i, part in enumerate(COUNTS)}
     trained, runs = run_trials(
-        nets, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say, objective=OBJECTIVE
+        missing, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say, objective=OBJECTIVE
     )
-    found = summarise(trained, runs, (1, SIDE, SIDE))
+    runs |= known
+    nets = {name: trained.get(name) or make().eval() for name, make in NETS.items() if name in runs}
+    found = summarise(nets, {name: runs[name] for name in nets}, (1, SIDE, SIDE))
     ours, rivals = ([name for name in found if name.startswith(kind)] for kind in ("adaptive", "plain"))
-    kept = {"counts": COUNTS, "nets": found, "comparisons": compare(found, ours, rivals)}
-    return write_result(out, {"name": "denoising", "unit": OBJECTIVE.unit, "epochs": epochs, **kept})
+    return write_result(out, {**settings, "nets": found, "comparisons": compare(found, ours, rivals)})

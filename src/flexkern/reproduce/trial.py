@@ -17,6 +17,7 @@ from ..analysis import count_cost
 from ..bench.exported import exported_call
 from ..bench.timing import interleave, time_runs
 from ..training.batches import Batches
+from ..training.record import commit
 
 ROUNDS = 31
 EQUAL = 1.02
@@ -59,7 +60,7 @@ def run_trials(
     """Trains every network on ``data["train"]`` once per seed; scores on the other two parts, by default accuracies.
 
     Returns:
-        By network: the one trained last; ``seed``, ``validation`` and ``test`` of each run.
+        By network: the one trained last; ``seed``, ``commit``, ``validation`` and ``test`` of each run.
     """
     objective, trained = objective or Objective(F.cross_entropy, accuracy, "%"), {}
     runs: dict[str, list[Result]] = {name: [] for name in nets}
@@ -67,7 +68,7 @@ def run_trials(
         options: dict[str, Any] = {"epochs": epochs, "batch": batch, "rate": rate, "loss": objective.loss}
         net = trained[name] = train(nets[name], data["train"], seed, **options)
         found = {part: objective.score(net, data[part]) for part in ("validation", "test")}
-        runs[name].append({"seed": seed, **found})
+        runs[name].append({"seed": seed, "commit": commit(), **found})
         say(f"{name}, seed {seed}: {objective.text(found['test'])}")
     return trained, runs
 
