@@ -63,7 +63,7 @@ def _hybrid(*widths: int) -> Denoiser:
 
 PLAIN = [
     *((12,) * 2, (13,) * 2, (14,) * 2, (16,) * 2, (9,) * 3, (10,) * 3, (12,) * 3, (16,) * 3),
-    *((13,) * 4, (16,) * 4, (8,) * 6),
+    *((7,) * 4, (9,) * 4, (13,) * 4, (16,) * 4, (8,) * 6),
 ]
 """Of as many parameters as a hybrid has, or of as much time; runtimes like widths of 8 and 16."""
 NETS: dict[str, Callable[[], nn.Module]] = {
