@@ -74,6 +74,9 @@ def test_commands_are_kept_without_folders(monkeypatch):
     assert command_without_places() == "flexkern inspect w --data_dir PATH --figure PATH"
     monkeypatch.setattr("sys.argv", ["/x/src/flexkern/__main__.py", "fit-kernel", "/home/me/photo.jpg", "--size", "9"])
     assert command_without_places() == "flexkern fit-kernel PATH --size 9"
+    words = ["/bin/flexkern", "train", "my.yaml", "--data-dir", "/my data/x", "--data.dir=/d", "--only", "a / b,c"]
+    monkeypatch.setattr("sys.argv", words)
+    assert command_without_places() == "flexkern train my.yaml --data-dir PATH --data.dir=PATH --only 'a / b,c'"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import shlex
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from torch import nn
 from ..atomic import write_json
 from ..layers import sizes
 
+_PLACES = ("--data-dir", "--data_dir", "--out", "--figure")
 _PACKAGES = ("flexkern", "torch", "lightning", "torchmetrics", "numpy", "safetensors")
 
 
@@ -124,8 +124,18 @@ def command() -> str:
 
 def command_without_places() -> str:
     """The command line without the folders and files of one machine."""
-    named = re.sub(r"--(data[-_]dir|out|figure)[= ]\S+", r"--\1 PATH", command())
-    return re.sub(r"(?<![^\s='])[/~]\S+", "PATH", named)
+    shown: list[str] = []
+    for word in shlex.split(command()):
+        name, equals, value = word.partition("=")
+        if shown and shown[-1] in _PLACES:
+            shown.append("PATH")
+        elif equals and name in _PLACES:
+            shown += [name, "PATH"]
+        elif word.startswith(("/", "~")):
+            shown.append("PATH")
+        else:
+            shown.append(f"{name}=PATH" if value.startswith(("/", "~")) else word)
+    return shlex.join(shown)
 
 
 def write_result(out: str | Path, result: Mapping[str, Any]) -> dict[str, Any]:
