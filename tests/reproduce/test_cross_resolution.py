@@ -1,5 +1,6 @@
 """Cross-resolution: the data at both resolutions, every network there and back, the command that goes on."""
 
+import functools
 import json
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 
 from flexkern import alias_penalty
 from flexkern.cli.main import main
-from flexkern.reproduce import cross_resolution
+from flexkern.engines import convolve
+from flexkern.reproduce import by_engines, cross_resolution
 from flexkern.reproduce.cross_resolution import CROSS_RESOLUTION, NETS, CrossTask, cross_samples
 from training.tiny import write_tiny_npz
 
@@ -47,6 +49,21 @@ def test_thrice_the_penalty_is_thrice_the_penalty():
     once, thrice = (cross_resolution._penalty(net, times=times) for times in cross_resolution.PENALTIES.values())
     assert once.item() == pytest.approx(0.1 * alias_penalty(net).item())
     assert thrice.item() == pytest.approx(3 * once.item())
+
+
+def test_only_wide_ordinary_convolutions_go_by_the_engines(data, tmp_path, monkeypatch):
+    sizes = []
+
+    def spied(x, weight, *args, **kwargs):
+        sizes.append(tuple(weight.shape[2:]))
+        return convolve(x, weight, *args, **kwargs)
+
+    monkeypatch.setattr(by_engines, "convolve", spied)
+    run = functools.partial(cross_resolution.reproduce_cross_resolution, "cross-resolution", data_dir=data, seeds=[0])
+    run(tmp_path / "narrow.json", only=["conv 3x3"])
+    assert not sizes
+    run(tmp_path / "wide.json", only=["conv horizon"])
+    assert {(9, 9), (17, 17)} <= set(sizes)  # trained at 8 pixels, enlarged for 16
 
 
 def test_the_command_goes_on_where_it_was(data, tmp_path, capsys):

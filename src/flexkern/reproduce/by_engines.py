@@ -8,13 +8,14 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from ..engines import convolve
+from ..layers.arguments import parse_arguments
 
 
 class ByEngines(TorchFunctionMode):
     """Where this is on, ``nn.Conv2d`` is computed by the engines: the same layer and results, to rounding.
 
-    Torch convolves a kernel as wide as its signal tap by tap, which makes one training of such a network take most of
-    an hour. Modules stay torch's own, so that what knows them still does.
+    Torch convolves a kernel as wide as its signal tap by tap, too slowly to train on. Modules stay torch's own, so that
+    what knows them still does. Inputs are batches.
 
     Example:
         >>> import torch
@@ -39,15 +40,17 @@ def _conv2d(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Same arguments as torch's; all inputs are batches."""
-    steps, spread = _pair(stride), _pair(dilation)
-    if padding == "same":
-        totals = [d * (k - 1) for d, k in zip(spread, weight.shape[2:], strict=True)]
-        sides = tuple((total // 2, total - total // 2) for total in totals)
-    else:
-        sides = tuple((p, p) for p in _pair(0 if padding == "valid" else padding))
-    return convolve(input, weight, bias, stride=steps, padding=sides, dilation=spread, groups=groups)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
+    """Same arguments as torch's, but inputs are batches."""
+    a = parse_arguments(
+        2,
+        in_channels=input.shape[1],
+        out_channels=weight.shape[0],
+        kernel_size=weight.shape[2:],
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        groups=groups,
+        padding_mode="zeros",
+        causal=False,
+    )
+    return convolve(input, weight, bias, stride=a.stride, padding=a.padding, dilation=a.dilation, groups=groups)
