@@ -2,7 +2,7 @@
 
 import sys
 
-from flexkern.cli.main import main
+from flexkern.app.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["bench", "conv", *sys.argv[1:]]))

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flexkern.bench.contestants import CONTESTANTS
-from flexkern.bench.problems import CHANNELS, claims, growth_series
-from flexkern.bench.step import CASES, GROWTH_LIMIT, PENALTY, PENALTY_LIMIT
-from flexkern.bench.store import read_points
-from flexkern.bench.summary import (
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.problems import CHANNELS, claims, growth_series
+from benchmarks.steps import CASES, GROWTH_LIMIT, PENALTY, PENALTY_LIMIT
+from benchmarks.store import read_points
+from benchmarks.summary import (
     NEAR,
     choices,
     failed,

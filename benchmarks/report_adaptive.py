@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from flexkern.bench.adaptive import SUBSETS
-from flexkern.bench.summary import short_commit
+from benchmarks.adaptive_layers import SUBSETS
+from benchmarks.summary import short_commit
 
 FOLDER = Path(__file__).parent / "results" / "adaptive"
 PAGE = Path(__file__).parent / "ADAPTIVE.md"

@@ -37,7 +37,7 @@ def collect(name: str, runs: list[Path]) -> dict[str, Any]:
 def one_run(record: dict[str, Any]) -> dict[str, Any]:
     """What belongs to one seed; the command without the folder its data were in."""
     command = re.sub(r"--data-dir \S+", "--data-dir DIR", record["command"])
-    command = re.sub(r"^main\.py", "flexkern", command)  # how `python -m flexkern.cli.main` names itself
+    command = re.sub(r"^main\.py", "flexkern", command)  # how `python -m flexkern.app.cli.main` names itself
     return {**{key: record[key] for key in KEPT}, "command": command, "sizes": learned(record)}
 
 

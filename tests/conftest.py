@@ -4,7 +4,14 @@ import hypothesis
 import pytest
 import torch
 
-pytest.register_assert_rewrite("engine_contract", "engine_laws", "generator_contract", "layer_contract", "tolerances")
+pytest.register_assert_rewrite(
+    "contracts.baseline",
+    "contracts.engine",
+    "contracts.engine_laws",
+    "contracts.generator",
+    "contracts.layer",
+    "tolerances",
+)
 
 
 # The same examples in every run: a failure belongs to the change that made it.

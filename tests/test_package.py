@@ -1,7 +1,6 @@
 """The package as a whole: what it exports, what it needs, and that imports only go down."""
 
 import ast
-import doctest
 import importlib
 import pkgutil
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 import flexkern
 
 ROOT = Path(flexkern.__file__).parent
+REPOSITORY = Path(__file__).parents[1]
 
 API = {
     "CKConv1d", "CKConv2d", "CKConv3d", "FlexConv1d", "FlexConv2d", "FlexConv3d",
@@ -27,33 +27,26 @@ API = {
 """Change it on purpose only, together with CHANGELOG.md."""
 
 FLOORS = {
-    "atomic": 0,
-    "axes": 0,
-    "deferred": 0,
-    "nearest": 0,
-    "precision": 0,
-    "tracing": 0,
-    "functional": 1,
+    "_support": 0,
+    "functional": 0,
+    "generators": 1,
+    "windows": 1,
     "engines": 1,
-    "data": 1,
-    "generators": 2,
-    "windows": 2,
-    "layers": 3,
+    "adaptive": 1,
+    "layers": 2,
+    "models": 3,
+    "regularisers": 3,
     "analysis": 4,
-    "baselines": 4,
-    "models": 5,
-    "deploy": 6,
-    "training": 6,
-    "report": 7,
-    "bench": 7,
-    "reproduce": 8,
-    "cli": 9,
+    "interop": 5,
+    "app": 6,
 }
-OUTER = {"data", "training", "report", "bench", "reproduce", "cli"}
+"""Packages import from lower floors; windows may use functional, which is why functional stands below them."""
+APP_FLOORS = {"data": 0, "measure": 0, "training": 1, "report": 2, "cli": 3}
+OUTSIDE = {"experiments": 7, "benchmarks": 7}
 CORE = [
     module.name
     for module in pkgutil.walk_packages([str(ROOT)], "flexkern.")
-    if module.name.split(".")[1] not in OUTER and not module.name.endswith("__main__")
+    if module.name.split(".")[1] != "app" and not module.name.endswith("__main__")
 ]
 EXTRAS = ["numpy", "lightning", "pytorch_lightning", "torchmetrics", "jsonargparse", "yaml", "rich", "tensorboard",
           "safetensors", "onnx", "onnxruntime", "onnxscript", "matplotlib", "PIL",
@@ -92,7 +85,7 @@ def run_without_extras(code):
 
 def test_import_needs_torch_alone():
     done = run_without_extras("""
-        import torch, flexkern, flexkern.deploy, flexkern.functional, flexkern.engines
+        import torch, flexkern, flexkern.interop, flexkern.functional, flexkern.engines
         model = flexkern.create_model("flexnet", in_channels=1, classes=3, kernel_size=9, width=4, factors=((1, 1),))
         model(torch.randn(2, 1, 8, 8)).sum().backward()
         print(sorted(set(flexkern.sizes(model).values())))
@@ -109,72 +102,131 @@ def test_import_does_not_touch_the_outer_ring_nor_its_packages():
     )  # fmt: skip
     loaded = set(done.stdout.split())
     assert "flexkern.layers" in loaded
-    assert not {f"flexkern.{part}" for part in OUTER} & loaded
+    assert "flexkern.app" not in loaded
     assert not {"lightning", "matplotlib", "PIL", "yaml", "torchmetrics", "rich"} & loaded
 
 
 @pytest.mark.parametrize("part", ["data", "training", "report"])
-def test_ring_says_which_extra_is_missing(part):
-    done = run_without_extras(f"import flexkern.{part}")
+def test_application_names_the_missing_extra(part):
+    done = run_without_extras(f"import flexkern.app.{part}")
     if done.returncode:
         assert "flexkern[" in done.stderr.strip().splitlines()[-1], done.stderr
 
 
-def imported_parts(path):
-    """First folder or module below flexkern of everything that a file imports, with the line."""
-    package = path.relative_to(ROOT.parent).with_suffix("").parts[:-1]
+def module_name(path):
+    """``src/flexkern/engines/plan.py`` -> ``flexkern.engines.plan``."""
+    top = ROOT.parent if path.is_relative_to(ROOT) else REPOSITORY
+    parts = path.relative_to(top).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = sorted(path for top in (ROOT, *(REPOSITORY / name for name in OUTSIDE)) for path in top.rglob("*.py"))
+MODULES = {module_name(path): path for path in SOURCES}
+
+
+def names_bound_by(path):
+    """Names that a module imports or defines at its top level."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in node.names)
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+
+
+FACES = {name: set(names_bound_by(path)) for name, path in MODULES.items() if path.stem == "__init__"}
+
+
+def imports(path):
+    """Modules of ours that a file imports, and the line of each import."""
+    name = module_name(path)
+    package = name.split(".") if path.stem == "__init__" else name.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            modules = [alias.name.split(".") for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            base = list(package[: len(package) - node.level + 1]) if node.level else []
-            stem = base + (node.module.split(".") if node.module else [])
-            modules = [[*stem, alias.name] for alias in node.names] if len(stem) == 1 else [stem]
-        else:
+            yield from ((alias.name, node.lineno) for alias in node.names if alias.name in MODULES)
+        if not isinstance(node, ast.ImportFrom):
             continue
-        for module in modules:
-            if module[0] == "flexkern" and len(module) > 1:
-                yield module[1], node.lineno
+        base = package[: len(package) - node.level + 1] if node.level else []
+        source = ".".join([*base, *(node.module.split(".") if node.module else [])])
+        for alias in node.names:
+            is_module = f"{source}.{alias.name}" in MODULES and alias.name not in FACES.get(source, ())
+            imported = f"{source}.{alias.name}" if is_module else source
+            if imported in MODULES:
+                yield imported, node.lineno
 
 
-FILES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in FLOORS)
+def floor(module):
+    """Where a module stands: imports go to lower floors or stay within the package."""
+    parts = module.split(".")
+    if parts[0] in OUTSIDE:
+        return OUTSIDE[parts[0]]
+    if len(parts) == 1:
+        return 5.5  # the top of the library: its public names
+    if parts[1] == "app" and len(parts) > 2:
+        return FLOORS["app"] + APP_FLOORS[parts[2]] / 10
+    return FLOORS[parts[1]]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_only_go_down(path):
-    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    for other, line in imported_parts(path):
-        if other not in FLOORS:  # a public name from the top: as a user would, so from the outer ring only
-            assert part in OUTER - {"data"}, f"{path.name}:{line} imports flexkern.{other}"
-        elif other != part:
-            assert FLOORS[other] < FLOORS[part], f"{path.name}:{line} imports {other} from {part}"
-            assert other not in OUTER or part in OUTER, f"{path.name}:{line} imports {other} from the core"
-            assert other != "baselines" or part in OUTER | {"models"}, f"{path.name}:{line} imports a baseline"
-            assert part != "data" or other == "nearest", f"{path.name}:{line}: data knows no model code"
+def package_of(module):
+    """``flexkern.engines.plan`` -> ``flexkern.engines``; packages of the application are its folders."""
+    parts = module.split(".")
+    depth = 3 if parts[:2] == ["flexkern", "app"] else 1 if parts[0] in OUTSIDE else 2
+    return ".".join(parts[:depth])
 
 
-def test_every_part_has_a_floor():
-    parts = {
-        path.name.removesuffix(".py")
-        for path in ROOT.iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
-    assert parts - {"__init__", "__main__", "recipes"} <= set(FLOORS)
+def test_imports_only_go_down():
+    wrong = []
+    for name, path in MODULES.items():
+        if name in ("flexkern", "flexkern.__main__"):
+            continue
+        for imported, line in imports(path):
+            if package_of(imported) != package_of(name) and not floor(imported) < floor(name):
+                wrong.append(f"{path}:{line} imports {imported}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_packages_are_reached_through_their_face():
+    wrong = []
+    for name, path in MODULES.items():
+        for imported, line in imports(path):
+            package = package_of(imported)
+            if package == package_of(name) or name == "flexkern.__main__":
+                continue
+            # Modules of these are their own faces: helpers have nothing in common, and parts of the application
+            # need different extras, which a common face would import together.
+            if imported != package and not package.startswith(("flexkern._support", "flexkern.app")):
+                wrong.append(f"{path}:{line} reaches {imported}, not {package}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_circle_of_files():
+    edges = {name: {imported for imported, _ in imports(path)} - {name} for name, path in MODULES.items()}
+    finished, active = set(), []
+
+    def visit(name):
+        if name in finished:
+            return
+        assert name not in active, " -> ".join([*active[active.index(name) :], name])
+        active.append(name)
+        for imported in sorted(edges[name]):
+            visit(imported)
+        finished.add(active.pop())
+
+    for name in edges:
+        visit(name)
+
+
+def test_every_package_has_a_floor():
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert packages == set(FLOORS)
+    assert {path.parent.name for path in ROOT.glob("app/*/__init__.py")} == set(APP_FLOORS)
 
 
 def test_the_library_does_not_print():
-    for path in FILES:
+    for path in ROOT.rglob("*.py"):
         if "cli" in path.parts:
             continue
-        calls = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
-        assert not [n for n in calls if isinstance(n.func, ast.Name) and n.func.id == "print"], path
-
-
-@pytest.mark.parametrize("name", CORE)
-def test_doctests(name):
-    module = importlib.import_module(name)
-    result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert result.failed == 0
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert not [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == "print"], path
 
 
 def test_core_functions_have_examples():

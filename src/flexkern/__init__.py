@@ -12,16 +12,13 @@
 * Models: ``create_model(name)``, ``list_models()``.
 * Underneath: ``flexkern.functional`` (the mathematics) and ``flexkern.engines`` (how a convolution is computed).
 
-Importing this package needs torch alone; ``flexkern.data``, ``.training``, ``.report`` and the command line
+Importing this package needs torch alone; ``flexkern.app.data``, ``.training``, ``.report`` and the command line
 come with extras (``pip install "flexkern[train]"``).
 """
 
-from .analysis import alias_penalty as alias_penalty
 from .analysis import alias_report as alias_report
 from .analysis import at_resolution as at_resolution
-from .analysis import output_positions as output_positions
 from .analysis import refresh_norms as refresh_norms
-from .analysis import size_budget as size_budget
 from .generators import GENERATORS as GENERATORS
 from .generators import MLP as MLP
 from .generators import SIREN as SIREN
@@ -45,15 +42,18 @@ from .layers import FlexConv3d as FlexConv3d
 from .layers import SeparableFlexConv1d as SeparableFlexConv1d
 from .layers import SeparableFlexConv2d as SeparableFlexConv2d
 from .layers import SeparableFlexConv3d as SeparableFlexConv3d
-from .layers import freeze_sizes as freeze_sizes
-from .layers import size_parameters as size_parameters
-from .layers import sizes as sizes
-from .layers import unfreeze_sizes as unfreeze_sizes
 from .models import CompactNet as CompactNet
 from .models import FlexNet as FlexNet
 from .models import FlexTCN as FlexTCN
 from .models import create_model as create_model
 from .models import list_models as list_models
+from .regularisers import alias_penalty as alias_penalty
+from .regularisers import output_positions as output_positions
+from .regularisers import size_budget as size_budget
 from .windows import GaussianWindow as GaussianWindow
+from .windows import freeze_sizes as freeze_sizes
+from .windows import size_parameters as size_parameters
+from .windows import sizes as sizes
+from .windows import unfreeze_sizes as unfreeze_sizes
 
 __version__ = "0.1.0"

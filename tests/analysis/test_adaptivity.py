@@ -24,7 +24,7 @@ def test_kernels_that_do_not_see_the_input_do_not_vary():
         layer.generator_weight.zero_()
     found = adaptivity(layer, torch.randn(4, 2, 6, 6))
     assert found.share == pytest.approx(0, abs=1e-12)
-    assert_matches(found.mean, layer.form.as_weight(layer.generator_bias.tanh()), 1e-6)
+    assert_matches(found.mean, layer.spec.as_weight(layer.generator_bias.tanh()), 1e-6)
     assert found.map.shape == (4, 6, 6)
 
 

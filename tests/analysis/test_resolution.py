@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import flexkern
+from experiments.baselines import NJetConv2d
 from flexkern import at_resolution, refresh_norms
-from flexkern.baselines import NJetConv2d
 from golden import generator_arrays, load_golden, with_prefix
 from tolerances import assert_matches
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import oracles
-from engine_contract import EDGE_CASES, case
+from contracts.engine import EDGE_CASES, case
 from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, convolve, plan_conv
 from tolerances import relative_error
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 import oracles
-from engine_contract import case, values_and_gradients
+from contracts.engine import case, values_and_gradients
 from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, PassPlan, Plan, plan_conv, run
-from flexkern.engines.candidates import MATRIX_LENGTHS, candidates
+from flexkern.engines.choice.candidates import MATRIX_LENGTHS, candidates
 from tolerances import assert_matches
 
 CASES = {

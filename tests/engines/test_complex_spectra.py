@@ -3,11 +3,12 @@
 import pytest
 import torch
 
-from flexkern.engines import ConvProblem, fft
-from flexkern.engines.blocks import block_problem
-from flexkern.engines.candidates import candidates
-from flexkern.engines.fft import FrequencyFirstTransform
-from flexkern.engines.products import DenseComplex
+from flexkern.engines import ConvProblem
+from flexkern.engines.choice.candidates import candidates
+from flexkern.engines.spectral import fft
+from flexkern.engines.spectral.fft import FrequencyFirstTransform
+from flexkern.engines.spectral.products import DenseComplex
+from flexkern.engines.spectral.tiling import block_problem
 
 
 @pytest.mark.parametrize("lengths", [(24,), (8, 10), (4, 6, 8)])

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from flexkern.engines import ENGINES, ConvProblem, Plan, chooser, costs, machine, plan_conv
-from flexkern.engines.chooser import make_plan
+from flexkern.engines import ENGINES, ConvProblem, Plan, plan_conv
+from flexkern.engines.choice import chooser, machine
+from flexkern.engines.choice import cost_model as costs
+from flexkern.engines.choice.chooser import make_plan
 
 SEQUENCE = ConvProblem(8, 16, 16, (512,), (201,), padding=((200, 0),))
 IMAGES = ConvProblem(16, 24, 24, (32, 32), (9, 9), padding=((4, 4),) * 2)

@@ -1,7 +1,7 @@
 """Every engine, and the choice between them, against nested loops."""
 
-from engine_contract import EngineContract
-from engine_laws import EngineLaws
+from contracts.engine import EngineContract
+from contracts.engine_laws import EngineLaws
 
 
 class TestDirect(EngineContract, EngineLaws):

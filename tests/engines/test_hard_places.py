@@ -9,15 +9,13 @@ from torch import nn
 
 from flexkern import FlexConv2d, FlexConv3d, freeze_sizes
 from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, Plan, convolve, direct, plan_conv, run
-from flexkern.engines.blocks import block_problem
-from flexkern.engines.candidates import SPECTRA_BYTES
-from flexkern.engines.chooser import make_plan
+from flexkern.engines.choice.candidates import SPECTRA_BYTES, fast_length
+from flexkern.engines.choice.chooser import make_plan
 from flexkern.engines.convolve import prepare
-from flexkern.engines.dft import _KEPT, MatrixTransform
-from flexkern.engines.fft import FrequencyFirstTransform
-from flexkern.engines.kept import Kept
-from flexkern.engines.lengths import fast_length
 from flexkern.engines.plan import PassPlan
+from flexkern.engines.spectral.dft import _KEPT, Kept, MatrixTransform
+from flexkern.engines.spectral.fft import FrequencyFirstTransform
+from flexkern.engines.spectral.tiling import block_problem
 from flexkern.engines.weight import from_factors
 from tolerances import assert_matches
 
@@ -416,7 +414,7 @@ def test_many_gradients_of_parts_at_once(engine):
 @pytest.mark.parametrize("shape", [(64, 8, 512), (24, 8, 32, 32)])
 @pytest.mark.parametrize("engine", ["fft", "dft", "overlap_save"])
 def test_a_batch_in_chunks_without_gradients(shape, engine, monkeypatch):
-    monkeypatch.setattr("flexkern.engines.candidates.SPECTRA_BYTES", dict.fromkeys(SPECTRA_BYTES, 1e5))
+    monkeypatch.setattr("flexkern.engines.choice.candidates.SPECTRA_BYTES", dict.fromkeys(SPECTRA_BYTES, 1e5))
     axes = len(shape) - 2
     problem = ConvProblem(shape[0], 8, 8, shape[2:], (9,) * axes, padding=((4, 4),) * axes)
     plan = make_plan(problem, engine)

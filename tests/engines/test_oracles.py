@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import oracles
-from engine_contract import EDGE_CASES
+from contracts.engine import EDGE_CASES
 from flexkern.engines import ENGINES, convolve, pad
 from problems import Delta, GaussianBlur, Sinusoid
 from tolerances import assert_matches

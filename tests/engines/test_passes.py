@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import oracles
-from engine_contract import EDGE_CASES, OperatorLog, values_and_gradients
+from contracts.engine import EDGE_CASES, OperatorLog, values_and_gradients
 from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, Plan, convolve, plan_conv, run
 from tolerances import assert_matches
 

@@ -11,21 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import oracles
-from engine_contract import EDGE_CASES, problems
-from flexkern.engines import (
-    ENGINES,
-    ConvProblem,
-    FactoredWeight,
-    check_engine,
-    chooser,
-    convolve,
-    dense,
-    machine,
-    plan_conv,
-)
-from flexkern.engines.chooser import make_plan
-from flexkern.engines.costs import CostModel
-from flexkern.engines.lengths import fast_length
+from contracts.engine import EDGE_CASES, problems
+from flexkern.engines import ENGINES, ConvProblem, FactoredWeight, check_engine, convolve, dense, plan_conv
+from flexkern.engines.choice import chooser, machine
+from flexkern.engines.choice.candidates import fast_length
+from flexkern.engines.choice.chooser import make_plan
+from flexkern.engines.choice.cost_model import CostModel
 from flexkern.engines.plan import PASSES
 
 PROBLEMS = {

@@ -8,12 +8,19 @@ import pytest
 import torch
 
 from flexkern.engines import ConvProblem, PassPlan, convolve, lies_channels_last
-from flexkern.engines.candidates import candidates
-from flexkern.engines.chooser import make_plan
-from flexkern.engines.costs import CostModel, constant_names
+from flexkern.engines.choice.candidates import candidates
+from flexkern.engines.choice.chooser import make_plan
+from flexkern.engines.choice.cost_model import (
+    SIGNALS,
+    CostModel,
+    case_of,
+    cases,
+    constant_names,
+    direct_seconds,
+    references,
+)
+from flexkern.engines.choice.workload import direct_work
 from flexkern.engines.plan import PASSES
-from flexkern.engines.references import SIGNALS, case_of, cases, direct_seconds, references
-from flexkern.engines.work import direct_work
 
 CASE = "direct/2d/dense/forward/contiguous/single/5"
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from contracts.generator import GeneratorContract
 from flexkern import GENERATORS, MLP, SIREN, FourierNet, GaborNet, MAGNet, Points, Table
 from flexkern.generators import Region
-from generator_contract import GeneratorContract
 from tolerances import assert_matches
 
 

@@ -9,7 +9,7 @@ import oracles
 from flexkern import CKConv1d, FlexConv1d, FlexConv2d, GaussianWindow, MAGNet, Points, Table
 from flexkern.functional import kernel_gain
 from flexkern.generators import Region
-from flexkern.layers.sampling import count_features
+from flexkern.layers.kernel_sampling import count_features
 from tolerances import assert_all_match, assert_matches
 
 

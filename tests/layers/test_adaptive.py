@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from flexkern.functional.adaptive import SHARINGS, SQUASHES
+from flexkern.adaptive import SHARINGS, SQUASHES
 from flexkern.layers.adaptive import AdaptiveConv1d, AdaptiveConv2d, AdaptiveConv3d
 from tolerances import assert_matches
 
@@ -274,7 +274,7 @@ class TestStart:
         layer = AdaptiveConv2d(4, 4, 3, bias=False, sharing=sharing, dtype=torch.float64, **options)
         level = torch.tensor([1.0, -2.0, 0.5, 3.0], dtype=torch.float64)
         y = layer(level.view(1, 4, 1, 1).expand(1, 4, 6, 5))
-        scale = layer.form.as_weight(layer.scale.flatten().repeat_interleave(layer.form.taps))[
+        scale = layer.spec.as_weight(layer.scale.flatten().repeat_interleave(layer.spec.taps))[
             ..., 0, 0
         ]  # (out, in / groups or 1)
         expected = (scale * level.view(-1, 1) if sharing == "depthwise" else scale * level).sum(1)
@@ -315,9 +315,9 @@ class TestStart:
 def unexplained(layer):
     """Part of the output's variance that no linear filter of the same window gives."""
     x = white(layer).double()
-    groups = layer.form.groups
+    groups = layer.spec.groups
     patches = x
-    for axis, (k, s, d) in enumerate(zip(layer.kernel_size, layer.form.stride, layer.form.dilation, strict=True), 2):
+    for axis, (k, s, d) in enumerate(zip(layer.kernel_size, layer.spec.stride, layer.spec.dilation, strict=True), 2):
         patches = patches.unfold(axis, d * (k - 1) + 1, s)[..., ::d]
     patches = patches.flatten(2 + layer.dims).movedim(-1, 2).flatten(3)  # (B, in, taps, positions)
     y = layer.double()(x).detach().flatten(2)  # (B, out, positions)

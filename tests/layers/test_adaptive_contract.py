@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import oracles
-from flexkern.functional.adaptive import SHARINGS, SQUASHES
+from contracts.layer import ARGUMENTS, FEW, KERNEL, SIGNAL, LayerContract, randomise_bias
+from flexkern.adaptive import SHARINGS, SQUASHES
 from flexkern.layers.adaptive import AdaptiveConv1d, AdaptiveConv2d, AdaptiveConv3d
-from layer_contract import ARGUMENTS, FEW, KERNEL, SIGNAL, LayerContract, randomise_bias
 from tolerances import assert_all_match, assert_matches
 
 
@@ -60,24 +60,28 @@ class AdaptiveContract:
             stride=spread(given.get("stride", 1)),
             padding=oracles.torch_padding(given.get("padding", 0), layer.kernel_size, dilation),
             dilation=dilation,
-            groups=layer.form.groups,
+            groups=layer.spec.groups,
             mode=given.get("padding_mode", "zeros"),
         )
 
     def static_weight(self, layer: torch.nn.Module) -> Tensor:
         """The weight (out, in / groups, *kernel) that is left if the input decides nothing (Q = 0)."""
-        form, beta = layer.form, layer.generator_bias
-        beta = torch.zeros(form.banks * form.rows, dtype=torch.float64) if beta is None else beta
-        z = beta.view(form.banks, form.outputs, form.applied, form.taps)
-        if form.squash == "softmax":
+        spec, beta = layer.spec, layer.generator_bias
+        beta = (
+            torch.zeros(spec.generator_groups * spec.generator_out_channels, dtype=torch.float64)
+            if beta is None
+            else beta
+        )
+        z = beta.view(spec.generator_groups, spec.outputs, spec.kernels_per_output, spec.taps)
+        if spec.squash == "softmax":
             values = z.exp() / z.exp().sum(-1, keepdim=True)
         else:
-            values = (SQUASHES[form.squash] if isinstance(form.squash, str) else form.squash)(z)
+            values = (SQUASHES[spec.squash] if isinstance(spec.squash, str) else spec.squash)(z)
         values = values if layer.gain is None else values * layer.gain
-        values = values / values.abs().sum(-1, keepdim=True) if form.normalize else values
+        values = values / values.abs().sum(-1, keepdim=True) if spec.normalize else values
         values = values if layer.scale is None else values * layer.scale[..., None]
-        weight = form.as_weight(values.flatten())
-        return weight.expand(-1, form.in_channels // form.groups, *(-1,) * self.dims)
+        weight = spec.as_weight(values.flatten())
+        return weight.expand(-1, spec.in_channels // spec.groups, *(-1,) * self.dims)
 
     # Against torch and loops ---------------------------------------------------------------------------------
 
@@ -107,14 +111,14 @@ class AdaptiveContract:
     def test_equals_loops(self, name):
         given = {**self.arguments(name), "kernel_size": 4 if name.startswith("even") else (3, 2, 2)[: self.dims]}
         layer = self.make(**given)
-        if callable(layer.form.squash):
+        if callable(layer.spec.squash):
             pytest.skip("the loops know the named ones")
         randomise_bias(layer)
         with torch.no_grad():
             layer.generator_weight.mul_(3)  # far from where it starts, near an ordinary convolution
-        x, form = self.input(layer, batch=1), layer.form
+        x, spec = self.input(layer, batch=1), layer.spec
         mode, padding = given.get("padding_mode", "zeros"), layer.arguments.padding
-        whole = [(left + a, right + b) for (left, right), (a, b) in zip(padding, form.reach, strict=True)]
+        whole = [(left + a, right + b) for (left, right), (a, b) in zip(padding, spec.reach, strict=True)]
         flat = [side for pair in reversed(whole) for side in pair]
         exact, kernels = oracles.adaptive_convolve(
             torch.nn.functional.pad(x, flat, mode="constant" if mode == "zeros" else mode),
@@ -123,13 +127,13 @@ class AdaptiveContract:
             out_channels=4,
             kernel=layer.kernel_size,
             generator=layer.generator_size,
-            stride=form.stride,
-            padding=[(-left, -right) for left, right in form.reach],
-            dilation=form.dilation,
+            stride=spec.stride,
+            padding=[(-left, -right) for left, right in spec.reach],
+            dilation=spec.dilation,
             groups=x.shape[1] if layer.sharing == "depthwise" else 1,
             sharing="pair" if layer.sharing == "depthwise" else layer.sharing,
-            squash=form.squash,
-            normalize=form.normalize,
+            squash=spec.squash,
+            normalize=spec.normalize,
             gain=layer.gain,
             scale=layer.scale,
         )
@@ -224,10 +228,10 @@ class AdaptiveContract:
     def test_channels_last(self):
         if self.dims == 1:
             pytest.skip("no such format for one axis")
-        form = {2: torch.channels_last, 3: torch.channels_last_3d}[self.dims]
+        spec = {2: torch.channels_last, 3: torch.channels_last_3d}[self.dims]
         for changes in ({}, {"padding": "same"}):
             layer = self.make(**changes)
-            x = self.input(layer).to(memory_format=form).requires_grad_()
+            x = self.input(layer).to(memory_format=spec).requires_grad_()
             y, expected = layer(x), layer(x.contiguous())
             assert_matches(y, expected)
             assert_matches(*(torch.autograd.grad(one.square().sum(), x)[0] for one in (y, expected)))
@@ -447,7 +451,7 @@ def test_export():
 
 def test_every_public_layer_is_tried_with_every_sharing():
     import flexkern
-    from flexkern.functional.adaptive import SHARINGS
+    from flexkern.adaptive import SHARINGS
 
     public = {value for name, value in vars(flexkern.layers).items() if name.startswith("AdaptiveConv")}
     assert public == {AdaptiveConv1d, AdaptiveConv2d, AdaptiveConv3d}

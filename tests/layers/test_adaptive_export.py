@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from flexkern.functional.adaptive import SHARINGS, SQUASHES
+from flexkern.adaptive import SHARINGS, SQUASHES
 from flexkern.layers.adaptive import AdaptiveConv1d, AdaptiveConv2d, AdaptiveConv3d
 from tolerances import assert_matches
 

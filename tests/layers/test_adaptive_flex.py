@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import oracles
+from contracts.layer import ARGUMENTS, embedded
 from flexkern import AdaptiveFlexConv1d, AdaptiveFlexConv2d, FlexConv1d, freeze_sizes, sizes
-from flexkern.functional.adaptive import SQUASHES
-from layer_contract import ARGUMENTS, embedded
+from flexkern.adaptive import SQUASHES
 from tolerances import assert_matches
 
 CLASSES = {1: AdaptiveFlexConv1d, 2: AdaptiveFlexConv2d}
@@ -74,16 +74,16 @@ def test_every_output_is_the_kernel_of_its_place_times_its_window(dims, name):
     assert_matches(*twin(make(dims, **given), signal(make(dims)), given))
 
 
-@pytest.mark.parametrize("changes", [{"squash": "softmax"}, {"squash": "hardtanh"}, {"generator_size": 3}, {"rank": 1}])
+@pytest.mark.parametrize("changes", [{"squash": "softmax"}, {"squash": "hardtanh"}, {"mixing_size": 3}, {"rank": 1}])
 @pytest.mark.parametrize("padding", ["same", 0])
 def test_squashes_and_sizes_of_the_generator(changes, padding):
     layer = make(padding=padding, **changes)
     assert_matches(*twin(layer, signal(layer), {"padding": padding}))
 
 
-@pytest.mark.parametrize("generator_size", [1, 4])
-def test_a_causal_layer_sees_nothing_that_is_still_to_come(generator_size):
-    layer = make(1, causal=True, kernel_size=7, generator_size=generator_size)
+@pytest.mark.parametrize("mixing_size", [1, 4])
+def test_a_causal_layer_sees_nothing_that_is_still_to_come(mixing_size):
+    layer = make(1, causal=True, kernel_size=7, mixing_size=mixing_size)
     x = signal(layer)
     assert_matches(*twin(layer, x, {}))
     changed = x.clone()
@@ -113,7 +113,7 @@ def test_learned_sizes_and_their_gradients():
 @pytest.mark.parametrize("squash", ["tanh", "softmax"])
 @pytest.mark.parametrize("dims", [1, 2])
 def test_gradcheck(dims, squash):
-    layer = make(dims, padding="same", squash=squash, generator_size=2)
+    layer = make(dims, padding="same", squash=squash, mixing_size=2)
     x = torch.randn(1, 2, *(6, 5)[:dims], dtype=torch.float64, requires_grad=True)
     names, values = zip(*layer.named_parameters(), strict=True)
 
@@ -137,10 +137,10 @@ def test_the_start_keeps_the_variance_as_far_as_the_squash_lets_it(squash, rank,
 
 
 def test_errors_name_the_layer_and_the_argument():
-    layer = AdaptiveFlexConv2d(2, 3, 3, padding=1, padding_mode="reflect", generator_size=9)
+    layer = AdaptiveFlexConv2d(2, 3, 3, padding=1, padding_mode="reflect", mixing_size=9)
     with pytest.raises(ValueError, match="AdaptiveFlexConv2d expects 2 input channels, got 3"):
         layer(torch.randn(1, 3, 8, 8))
-    with pytest.raises(ValueError, match="reflect padding of 4 for `generator_size` needs a longer signal than 4"):
+    with pytest.raises(ValueError, match="reflect padding of 4 for `mixing_size` needs a longer signal than 4"):
         layer(torch.randn(1, 2, 4, 4))
 
 
@@ -198,7 +198,7 @@ def test_export_and_layout():
         ({"groups": 2}, "`groups` must be 1 for an adaptive convolution of learned size, got 2"),
         ({"rank": 0}, "`rank` must be positive, got 0"),
         ({"out_channels": 0}, "`out_channels` must be positive, got 0"),
-        ({"generator_size": (1, 0)}, r"`generator_size` must be positive, got \(1, 0\)"),
+        ({"mixing_size": (1, 0)}, r"`mixing_size` must be positive, got \(1, 0\)"),
         ({"squash": "tahn"}, "unknown `squash` 'tahn'; did you mean 'tanh'"),
         ({"squash": "gaussian"}, "unknown `squash` 'gaussian'"),
         ({"kernel_size": 0}, "`kernel_size` must be positive, got 0"),
@@ -210,7 +210,7 @@ def test_errors(changes, message):
 
 
 def test_it_has_the_parameters_that_it_states():
-    layer = AdaptiveFlexConv1d(3, 5, 9, rank=4, generator_size=2)
+    layer = AdaptiveFlexConv1d(3, 5, 9, rank=4, mixing_size=2)
     basis = FlexConv1d(3, 4, 9, bias=False)
     own = 5 * 4 * (3 * 2 + 1) + 5
     assert sum(p.numel() for p in layer.parameters()) == own + sum(p.numel() for p in basis.parameters())

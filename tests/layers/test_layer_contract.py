@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import flexkern
+from contracts.layer import LayerContract, embedded
 from flexkern import (
     MLP,
     SIREN,
@@ -23,7 +24,6 @@ from flexkern import (
     SeparableFlexConv3d,
     Table,
 )
-from layer_contract import LayerContract, embedded
 
 SMALL = functools.partial(MAGNet, hidden=4, layers=2)
 

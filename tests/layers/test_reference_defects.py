@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import oracles
+from contracts.layer import embedded
 from flexkern import CKConv1d, CKConv2d, CKConv3d, FlexConv1d, FlexConv2d, GaussianWindow, MAGNet, SeparableFlexConv2d
-from layer_contract import embedded
 from tolerances import assert_matches
 
 SMALL = MAGNet(hidden=4)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from flexkern.models.dropout import Dropout
+from flexkern.models.blocks import Dropout
 from tolerances import assert_matches
 
 

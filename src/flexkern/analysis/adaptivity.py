@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..layers.adaptive import AdaptiveConv
-from ..layers.adaptive_flex import AdaptiveFlexConv
+from ..layers import AdaptiveConv, AdaptiveFlexConv
 
 PART = 16
 """Inputs whose kernels are held at a time."""
@@ -45,7 +44,7 @@ def adaptivity(layer: AdaptiveConv | AdaptiveFlexConv, input: Tensor) -> Adaptiv
 def _of_computed(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
     parts = input.split(PART)  # the kernels of all positions are large
     totals = [layer.kernels(part).double().flatten(3 + layer.dims).sum((0, -1)) for part in parts]
-    count = len(input) * math.prod(layer.form.output_size(layer.padded(input[:1]).shape))
+    count = len(input) * math.prod(layer.spec.output_size(layer.padded(input[:1]).shape))
     mean = torch.stack(totals).sum(0) / count
     shown = mean.to(input.dtype).view(*mean.shape, *(1,) * layer.dims)
     maps, energy = [], 0.0

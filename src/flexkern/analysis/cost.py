@@ -7,11 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..layers.adaptive import AdaptiveConv
-from ..layers.adaptive_flex import AdaptiveFlexConv
-from ..layers.base import ContinuousConv
-from ..layers.separable import Pointwise
-from .modes import watch_once
+from .._support.modes import watch_once
+from ..layers import AdaptiveConv, AdaptiveFlexConv, ContinuousConv, Pointwise
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softmax, nn.Hardtanh)
@@ -51,10 +48,10 @@ def count_cost(model: nn.Module, shape: Sequence[int]) -> Cost:
 
 def _cost_of(module: nn.Module, output: Tensor) -> tuple[int, int]:
     if isinstance(module, AdaptiveConv):
-        form = module.form
-        values = form.banks * form.rows * math.prod(output.shape[2:])
-        squashed = 0 if isinstance(form.squash, nn.Identity) else values
-        return values * (form.seen * math.prod(form.generator) + 1), squashed
+        spec = module.spec
+        values = spec.generator_groups * spec.generator_out_channels * math.prod(output.shape[2:])
+        squashed = 0 if isinstance(spec.squash, nn.Identity) else values
+        return values * (spec.generator_in_channels * math.prod(spec.generator) + 1), squashed
     if isinstance(module, AdaptiveFlexConv):  # its FlexConv is counted by itself
         values = output.numel() * module.rank
         return values * (module.mixing_weight[0].numel() + 1), values

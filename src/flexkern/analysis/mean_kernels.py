@@ -7,9 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..engines import convolve, pad
-from ..layers.adaptive import AdaptiveConv
-from ..layers.adaptive_flex import AdaptiveFlexConv
-from ..layers.arguments import ConvArguments
+from ..layers import AdaptiveConv, AdaptiveFlexConv, ConvArguments
 from .adaptivity import adaptivity
 
 ADAPTIVE = (AdaptiveConv, AdaptiveFlexConv)

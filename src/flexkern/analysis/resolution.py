@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .modes import evaluating
+from .._support.modes import evaluating
 
 PLAIN: dict[type, str] = {nn.Conv1d: "linear", nn.Conv2d: "bilinear", nn.Conv3d: "trilinear"}
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)

@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from ..engines import FactoredWeight
-from ..functional.resolution import Grid
-from ..layers.base import ContinuousConv
-from ..layers.sampling import count_features, sample_weight
+from ..functional import Grid
+from ..layers import ContinuousConv, count_features, sample_weight
 from ..windows import Bounds
 
 FINER = {1: 16, 2: 8, 3: 4}
@@ -34,13 +33,13 @@ def energy_above_nyquist(layer: ContinuousConv) -> float:
         >>> energy_above_nyquist(flexkern.FlexConv2d(1, 4, kernel_size=33)) < 0.1
         True
     """
-    if max(layer.grid.horizon) == 1:
+    if max(layer.grid.trained_lengths) == 1:
         return 0.0
     fine, bounds = _finer(layer)
     weight = sample_weight(layer.generator, layer.window, fine, bounds, layer.out_channels)
     above = total = 0.0
     for power in _powers(weight, layer.dims):
-        axes = zip(fine.steps, layer.grid.steps, layer.grid.horizon, strict=True)
+        axes = zip(fine.steps, layer.grid.steps, layer.grid.trained_lengths, strict=True)
         high = _above(power, [step / coarse if length > 1 else None for step, coarse, length in axes])
         above, total = above + power[high].sum().item(), total + power.sum().item()
     return above / total if total else 0.0
@@ -54,7 +53,7 @@ def _finer(layer: ContinuousConv) -> tuple[Grid, Bounds]:
     while True:
         fine = layer.grid.at(finer)
         whole = tuple((0, n) for n in fine.lengths)
-        bounds = whole if layer.window is None else fine.bounds(layer.window.reach().tolist())
+        bounds = whole if layer.window is None else fine.bounds(layer.window.extent().tolist())
         if features * math.prod(stop - start for start, stop in bounds) <= LARGEST or finer <= 2:
             return fine, bounds
         finer /= 2

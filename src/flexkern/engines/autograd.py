@@ -5,11 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..precision import autocast_off
-from ..tracing import plain_operations, transforming
-from . import direct, passes
+from .._support.precision import autocast_off
+from .._support.tracing import plain_operations, transforming
+from . import direct
 from .plan import PassPlan, Plan
-from .spectral import Spectrum
+from .spectral import passes
+from .spectral.spectra import Spectrum
 from .weight import Weight, check_finite, factors, from_factors
 
 

@@ -8,16 +8,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..precision import autocast_off
-from ..tracing import compiling, transforming
-from . import direct, passes
+from .._support.precision import autocast_off
+from .._support.tracing import compiling, transforming
+from . import direct
 from .autograd import Convolution, forward_pass
-from .chooser import plan_conv
-from .costs import CostModel
-from .machine import load_costs
-from .opaque import traced_convolution
+from .choice.chooser import plan_conv
+from .choice.cost_model import CostModel
+from .choice.machine import load_costs
+from .compiled import traced_convolution
 from .plan import ConvProblem, Padding, Plan
-from .spectral import Spectrum
+from .spectral import passes
+from .spectral.spectra import Spectrum
 from .weight import FactoredWeight, Weight, factors
 
 

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..axes import CONVOLUTIONS
+from .._support.axes import CONVOLUTIONS
 from .plan import ConvProblem, Padding, PassPlan
-from .spectral import working
+from .spectral.spectra import working
 from .weight import Weight, dense, gradients_of_factors
 
 CHANNELS_LAST = {2: torch.channels_last, 3: torch.channels_last_3d}

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from ..tracing import compiling, transforming
+from .._support.tracing import compiling, transforming
 
 
 class FactoredWeight(NamedTuple):

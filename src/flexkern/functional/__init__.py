@@ -7,12 +7,12 @@ from .bandlimit import sine_frequency as sine_frequency
 from .gabor import gabor_atoms as gabor_atoms
 from .gabor import gabor_envelope as gabor_envelope
 from .gabor import sine_atoms as sine_atoms
+from .grid import Grid as Grid
 from .grid import axis_grid as axis_grid
 from .grid import make_grid as make_grid
 from .grid import pitch as pitch
+from .grid import resample_axis as resample_axis
 from .resize import resize_bandlimited as resize_bandlimited
-from .resolution import Grid as Grid
-from .resolution import resample_axis as resample_axis
 from .variance import kernel_gain as kernel_gain
 from .variance import readout_std as readout_std
 from .window import continuous_window as continuous_window

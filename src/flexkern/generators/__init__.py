@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from ..nearest import did_you_mean
+from .._support.nearest import did_you_mean
 from .base import Generator as Generator
 from .base import evaluate_features as evaluate_features
 from .fouriernet import FourierNet as FourierNet

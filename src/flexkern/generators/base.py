@@ -6,8 +6,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..deferred import Deferred
-from ..functional.variance import readout_std
+from .._support.deferred import Deferred
+from ..functional import readout_std
 from .region import Region
 
 

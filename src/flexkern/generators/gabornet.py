@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ..functional.gabor import gabor_atoms
+from ..functional import gabor_atoms
 from .multiplicative import MultiplicativeGenerator
 from .region import Region
 

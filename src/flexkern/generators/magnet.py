@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..functional.gabor import gabor_atoms
+from ..functional import gabor_atoms
 from .gabornet import ALPHA, reset_atoms
 from .multiplicative import MultiplicativeGenerator
 from .region import Region

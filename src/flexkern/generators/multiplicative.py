@@ -6,9 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..functional.bandlimit import gabor_frequency, sine_frequency
-from ..functional.gabor import sine_atoms
-from ..functional.resolution import Grid
+from ..functional import Grid, gabor_frequency, sine_atoms, sine_frequency
 from .base import Generator
 
 DRAWN_SCALE = 25.6

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..functional.grid import pitch
+from ..functional import pitch
 from .base import Generator
 from .region import Region
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..functional.grid import make_grid
-from ..functional.window import continuous_window, gaussian_window
+from ..functional import continuous_window, gaussian_window, make_grid
 
 SPREAD = 1.667  # radius of the box of Gabor centres in window widths (the authors' setting)
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..functional.grid import pitch
+from ..functional import pitch
 from .base import Generator
 from .region import Region
 

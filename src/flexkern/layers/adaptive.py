@@ -7,11 +7,22 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from .._support.precision import agreed_dtype, autocast_off
+from ..adaptive import (
+    AdaptiveSpec,
+    Squash,
+    adaptive_conv,
+    adaptive_kernels,
+    adaptive_std,
+    check_sharing,
+    check_squash,
+    gain_std,
+    kernel_std,
+    linear_bound,
+    lone_std,
+    similarity,
+)
 from ..engines import pad
-from ..functional.adaptive import AdaptiveForm, Squash, adaptive_conv, adaptive_kernels
-from ..functional.adaptive.initial import adaptive_std, gain_std, kernel_std, linear_bound, lone_std, similarity
-from ..precision import agreed_dtype, autocast_off
-from .adaptive_options import check_sharing, check_squash
 from .arguments import check_extension, check_input, parse_arguments, per_axis
 from .saturation import warn_if_saturated
 
@@ -115,7 +126,7 @@ class AdaptiveConv(nn.Module):
             causal=False,
         )
         size = self.arguments.kernel_size if generator_size is None else generator_size
-        self.form = AdaptiveForm(
+        self.spec = AdaptiveSpec(
             in_channels,
             out_channels,
             self.arguments.kernel_size,
@@ -134,14 +145,18 @@ class AdaptiveConv(nn.Module):
     def _make_parameters(
         self, *, bias: bool, bias_generator: bool, device: torch.device | str | None, dtype: torch.dtype | None
     ) -> None:
-        form = self.form
-        kernels = (form.banks, form.outputs, form.applied)
+        spec = self.spec
+        kernels = (spec.generator_groups, spec.outputs, spec.kernels_per_output)
         shapes: dict[str, tuple[int, ...] | None] = {
-            "generator_weight": (form.banks * form.rows, form.seen, *form.generator),
-            "generator_bias": (form.banks * form.rows,) if bias_generator else None,
-            "gain": (*kernels, form.taps) if form.squash == "gaussian" else None,
-            "scale": kernels if form.squash == "softmax" or form.normalize else None,
-            "bias": (form.out_channels,) if bias else None,
+            "generator_weight": (
+                spec.generator_groups * spec.generator_out_channels,
+                spec.generator_in_channels,
+                *spec.generator,
+            ),
+            "generator_bias": (spec.generator_groups * spec.generator_out_channels,) if bias_generator else None,
+            "gain": (*kernels, spec.taps) if spec.squash == "gaussian" else None,
+            "scale": kernels if spec.squash == "softmax" or spec.normalize else None,
+            "bias": (spec.out_channels,) if bias else None,
         }
         for name, shape in shapes.items():
             made = None if shape is None else nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
@@ -162,26 +177,26 @@ class AdaptiveConv(nn.Module):
     @property
     def generator_size(self) -> tuple[int, ...]:
         """Samples per axis that the generator sees."""
-        return self.form.generator
+        return self.spec.generator
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw everything anew; biases to zero."""
-        form, channels = self.form, self.in_channels // self.form.groups
-        fan_in, positive = form.taps * channels, form.squash in ("gaussian", "softmax")
-        beside = adaptive_std(fan_in, form.seen * math.prod(form.generator))
+        spec, channels = self.spec, self.in_channels // self.spec.groups
+        fan_in, positive = spec.taps * channels, spec.squash in ("gaussian", "softmax")
+        beside = adaptive_std(fan_in, spec.generator_in_channels * math.prod(spec.generator))
         self.generator_weight.normal_(
-            std=beside if positive or self.generator_bias is not None else lone_std(form, fan_in)
+            std=beside if positive or self.generator_bias is not None else lone_std(spec, fan_in)
         )
-        if form.squash == "gaussian":
-            self._own_channel().add_(similarity(form).to(self.generator_weight))
+        if spec.squash == "gaussian":
+            self._own_channel().add_(similarity(spec).to(self.generator_weight))
         if self.generator_bias is not None:
             bound = 0.0 if positive else linear_bound(fan_in)
             self.generator_bias.uniform_(-bound, bound)
-            if form.squash == "tanh":
+            if spec.squash == "tanh":
                 self.generator_bias.atanh_()
         if self.gain is not None:
-            self.gain.fill_(1) if form.normalize else self.gain.normal_(std=gain_std(form, fan_in))
+            self.gain.fill_(1) if spec.normalize else self.gain.normal_(std=gain_std(spec, fan_in))
         if self.scale is not None:
             self.scale.fill_(1) if channels == 1 else self.scale.normal_(std=kernel_std(channels))
         if self.bias is not None:
@@ -189,11 +204,13 @@ class AdaptiveConv(nn.Module):
 
     def _own_channel(self) -> Tensor:  # (..., taps, *generator)
         """The part of Q with which kernels see the channel that they are applied to, or all if they are shared."""
-        form = self.form
-        whole = self.generator_weight.view(form.banks, form.outputs, form.applied, form.taps, form.seen, -1)
-        several = form.applied > 1  # then kernel and channel seen must be the same
+        spec = self.spec
+        whole = self.generator_weight.view(
+            spec.generator_groups, spec.outputs, spec.kernels_per_output, spec.taps, spec.generator_in_channels, -1
+        )
+        several = spec.kernels_per_output > 1  # then kernel and channel seen must be the same
         own = whole.diagonal(dim1=2, dim2=4).movedim(-1, 2) if several else whole.transpose(3, 4)
-        return own.unflatten(-1, form.generator)
+        return own.unflatten(-1, spec.generator)
 
     def forward(self, input: Tensor) -> Tensor:
         check_input(input, self.arguments, type(self).__name__)
@@ -202,8 +219,8 @@ class AdaptiveConv(nn.Module):
         with autocast_off(input):
             padded = self.padded(input if batched else input.unsqueeze(0))
             weight, beta, gain, scale, bias = self._held(padded.dtype)
-            warn_if_saturated(self, padded, weight, beta, self.form)
-            output = adaptive_conv(padded, weight, beta, self.form, gain=gain, scale=scale, remat=self.remat)
+            warn_if_saturated(self, padded, weight, beta, self.spec)
+            output = adaptive_conv(padded, weight, beta, self.spec, gain=gain, scale=scale, remat=self.remat)
             if bias is not None:
                 output = output + bias.view(-1, *(1,) * self.dims)
         return (output if batched else output.squeeze(0)).to(dtype)
@@ -215,7 +232,7 @@ class AdaptiveConv(nn.Module):
         with autocast_off(input):
             padded = self.padded(input if batched else input.unsqueeze(0))
             weight, beta, gain, scale, _ = self._held(padded.dtype)
-            found = adaptive_kernels(padded, weight, beta, self.form, gain=gain, scale=scale)
+            found = adaptive_kernels(padded, weight, beta, self.spec, gain=gain, scale=scale)
         return (found if batched else found.squeeze(0)).to(input.dtype)
 
     def _held(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
@@ -229,21 +246,21 @@ class AdaptiveConv(nn.Module):
         """The input as far as any window reaches, in float32 at least: products of rounded kernels would drift."""
         sides = [
             (left + before, right + after)
-            for (left, right), (before, after) in zip(self.arguments.padding, self.form.reach, strict=True)
+            for (left, right), (before, after) in zip(self.arguments.padding, self.spec.reach, strict=True)
         ]
         signal = input.to(torch.promote_types(input.dtype, torch.float32))
         check_extension(signal.shape[2:], sides, self.arguments.padding_mode)
         return pad(signal, tuple(sides), self.arguments.padding_mode)
 
     def extra_repr(self) -> str:
-        form = self.form
-        squash = form.squash if isinstance(form.squash, str) else getattr(form.squash, "__name__", "custom")
+        spec = self.spec
+        squash = spec.squash if isinstance(spec.squash, str) else getattr(spec.squash, "__name__", "custom")
         text = f"{self.arguments.describe()}, bias={self.bias is not None}, sharing={self.sharing}, squash={squash}"
-        if form.generator != form.kernel:
-            text += f", generator_size={form.generator}"
+        if spec.generator != spec.kernel:
+            text += f", generator_size={spec.generator}"
         if self.generator_bias is None:
             text += ", bias_generator=False"
-        return text + (", normalize=True" if form.normalize else "")
+        return text + (", normalize=True" if spec.normalize else "")
 
 
 class AdaptiveConv1d(AdaptiveConv):

@@ -7,12 +7,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from .._support.nearest import did_you_mean
+from .._support.precision import autocast_off
+from ..adaptive import SQUASHES, adaptive_std, linear_bound
 from ..engines import Padding, Plan, convolve, pad
-from ..functional.adaptive import SQUASHES
-from ..functional.adaptive.initial import adaptive_std, linear_bound
 from ..generators import Generator
-from ..nearest import did_you_mean
-from ..precision import autocast_off
 from ..windows import Bounds, GaussianWindow
 from .arguments import check_extension, check_input, per_axis
 from .flexconv import FlexConv, FlexConv1d, FlexConv2d
@@ -33,14 +32,14 @@ class AdaptiveFlexConv(nn.Module):
     joins FlexConv (Romero et al. 2022) and Adaptive Convolutional Kernels (Zamora Esquivel et al. 2019), and
     factors the kernel as dynamic filter atoms do (Wang et al. 2021). The mixing of all positions is held, ``rank``
     times the output; kernels never are. At another resolution (:func:`flexkern.at_resolution`) Q keeps its samples, so
-    only with ``generator_size=1`` it is the same operator there.
+    only with ``mixing_size=1`` it is the same operator there.
 
     Args:
         in_channels, out_channels, stride, padding, dilation, bias, padding_mode, device, dtype, generator, window,
             causal, init_size, engine: as :class:`~flexkern.layers.flexconv.FlexConv`; ``groups`` must be 1.
         kernel_size: the horizon, the largest size the kernels may take.
         rank: number of kernels that are mixed.
-        generator_size: samples per axis that Q sees, in the middle of the horizon (causal: at its end).
+        mixing_size: samples per axis that Q sees, in the middle of the horizon (causal: at its end).
         squash: "tanh" or "hardtanh", or "softmax" over the rank.
 
     Parameters: those of a FlexConv of ``rank`` outputs without bias, and ``out * rank * (in * q + 1) + out``, with
@@ -74,7 +73,7 @@ class AdaptiveFlexConv(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         rank: int = 4,
-        generator_size: int | Sequence[int] = 1,
+        mixing_size: int | Sequence[int] = 1,
         squash: str = "tanh",
         generator: str | Callable[..., Generator] = "magnet",
         window: Callable[..., GaussianWindow] | None = None,
@@ -108,7 +107,7 @@ class AdaptiveFlexConv(nn.Module):
             init_size=init_size,
             engine=engine,
         )
-        size = per_axis("generator_size", generator_size, self.dims, least=1)
+        size = per_axis("mixing_size", mixing_size, self.dims, least=1)
         shape = (out_channels * rank, in_channels, *size)
         self.mixing_weight = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
         self.mixing_bias = nn.Parameter(torch.empty(shape[0], device=device, dtype=dtype))
@@ -175,7 +174,7 @@ class AdaptiveFlexConv(nn.Module):
     def mixing(self, input: Tensor, dtype: torch.dtype | None = None) -> Tensor:  # (B, in, *S) -> (B, out, rank, *S')
         """How much of each kernel is taken at every position."""
         a, dtype = self.basis.arguments, dtype or input.dtype
-        check_extension(input.shape[2:], self._mixing_padding(), a.padding_mode, " for `generator_size`")
+        check_extension(input.shape[2:], self._mixing_padding(), a.padding_mode, " for `mixing_size`")
         with autocast_off(input):
             signal = pad(input.to(dtype), self._mixing_padding(), a.padding_mode)
             weight, bias = self.mixing_weight.to(dtype), self.mixing_bias.to(dtype)
@@ -198,7 +197,7 @@ class AdaptiveFlexConv(nn.Module):
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, rank={self.rank}, squash={self.squash}"
-        return f"{text}, generator_size={tuple(self.mixing_weight.shape[2:])}, bias={self.bias is not None}"
+        return f"{text}, mixing_size={tuple(self.mixing_weight.shape[2:])}, bias={self.bias is not None}"
 
 
 class AdaptiveFlexConv1d(AdaptiveFlexConv):

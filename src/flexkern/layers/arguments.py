@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..engines import Padding
-from ..functional.resolution import Grid
+from ..functional import Grid
 
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from .._support.precision import agreed_dtype
 from ..engines import (
     ConvProblem,
     Plan,
@@ -18,14 +19,12 @@ from ..engines import (
     plan_conv,
     run,
 )
-from ..functional.resolution import Grid
+from ..functional import Grid
 from ..generators import Generator, Region, get_generator
-from ..precision import agreed_dtype
-from ..windows import Bounds, GaussianWindow
+from ..windows import Bounds, GaussianWindow, current_bounds
 from .arguments import ConvArguments, check_input, crop_padding, resample_arguments
 from .cache import reuse, reuse_spectrum
-from .sampling import count_features, sample_weight
-from .sizing import current_bounds
+from .kernel_sampling import count_features, sample_weight
 
 
 class ContinuousConv(nn.Module):
@@ -134,8 +133,8 @@ class ContinuousConv(nn.Module):
             ValueError: for a scale that is not positive, or at which the kernel is smaller than one sample.
         """
         grid = self.grid.at(scale)
-        spans = (2.0,) * self.dims if self.window is None else self.window.spans()
-        for span, step, horizon in zip(spans, grid.steps, grid.horizon, strict=True):
+        spans = (2.0,) * self.dims if self.window is None else self.window.covered()
+        for span, step, horizon in zip(spans, grid.steps, grid.trained_lengths, strict=True):
             if horizon > 1 and span < step:
                 raise ValueError(
                     f"`scale` {scale} makes the kernel smaller than one sample: it spans {span:.3g} of the "
@@ -143,7 +142,7 @@ class ContinuousConv(nn.Module):
                 )
         self.arguments, self.grid = resample_arguments(self._trained_arguments, grid), grid
         if self.window is not None:
-            self.window.follow(grid)
+            self.window.move_to_grid(grid)
 
     def plan(self, shape: Sequence[int], *, channels_last: bool = False) -> Plan:
         """How an input of ``shape`` is convolved; ``print(layer.plan(x.shape).explain())``.

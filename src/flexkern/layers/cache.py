@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from .._support.tracing import compiling, transforming
 from ..engines import Plan, Spectrum, Weight, factors, prepare, spectrum_key
-from ..tracing import compiling, transforming
-from .sizing import steps_taken
+from ..windows import steps_taken
 
 SPECTRA_KEPT = 2
 """Signal sizes per layer whose spectra are kept at a time."""

@@ -18,7 +18,7 @@ class FlexConv(ContinuousConv):
     FlexConv (Romero et al. 2022). ``kernel_size`` is the horizon, the largest size the kernel may take;
     samples where the window is below its threshold are cropped away, so small kernels are cheap. The shape of the
     output never depends on the learned size. See :class:`~flexkern.layers.ckconv.CKConv` for the other arguments
-    and deviations, and :class:`~flexkern.windows.GaussianWindow` for those of the window.
+    and deviations, and :class:`~flexkern.windows.window.GaussianWindow` for those of the window.
 
     Args:
         window: a factory such as ``GaussianWindow(threshold=0.05, per_channel=True)``. The default is our window,
@@ -89,7 +89,7 @@ def _make_window(
     made = window(arguments.kernel_size, arguments.out_channels, causal=arguments.causal, device=device, dtype=dtype)
     if init_size is not None:
         size = per_axis("init_size", init_size, arguments.dims, least=1)
-        made.start_from(width_for_size(arguments.kernel_size, size, made.threshold, causal=arguments.causal))
+        made.set_initial_width(width_for_size(arguments.kernel_size, size, made.threshold, causal=arguments.causal))
     return made
 
 

@@ -6,10 +6,9 @@ import weakref
 import torch
 from torch import Tensor, nn
 
-from ..axes import CONVOLUTIONS
-from ..functional.adaptive import AdaptiveForm
-from ..functional.adaptive.plain import generator_view
-from ..tracing import compiling, transforming
+from .._support.axes import CONVOLUTIONS
+from .._support.tracing import compiling, transforming
+from ..adaptive import AdaptiveSpec, generator_view
 
 SATURATED = {"tanh": 3.0, "hardtanh": 1.0, "gaussian": 3.0}
 """Where tanh has a hundredth of its slope, hardtanh none, and the Gaussian a ten-thousandth of its height."""
@@ -28,20 +27,20 @@ _calls: "weakref.WeakKeyDictionary[nn.Module, int]" = weakref.WeakKeyDictionary(
 
 
 def warn_if_saturated(
-    layer: nn.Module, padded: Tensor, weight: Tensor, bias: Tensor | None, form: AdaptiveForm
+    layer: nn.Module, padded: Tensor, weight: Tensor, bias: Tensor | None, spec: AdaptiveSpec
 ) -> None:
     """Looks at a few positions in some of the calls; only on a CPU, where looking does not mean waiting."""
-    if not may_look(layer, padded, form.squash):
+    if not may_look(layer, padded, spec.squash):
         return
     with torch.no_grad():
-        middle = _middle(padded[:1], form)
+        middle = _middle(padded[:1], spec)
         if _size(middle) < LARGE:
             return
-        z = CONVOLUTIONS[len(form.kernel)](
-            generator_view(middle, form), weight, bias, form.stride, 0, form.dilation, form.banks
+        z = CONVOLUTIONS[len(spec.kernel)](
+            generator_view(middle, spec), weight, bias, spec.stride, 0, spec.dilation, spec.generator_groups
         )
-    stuck = is_saturated(z.unflatten(1, (-1, form.taps)), str(form.squash), 2)
-    tell_if_saturated(layer, middle, stuck, f"{form.squash} in most kernel values", "generator_weight")
+    stuck = is_saturated(z.unflatten(1, (-1, spec.taps)), str(spec.squash), 2)
+    tell_if_saturated(layer, middle, stuck, f"{spec.squash} in most kernel values", "generator_weight")
 
 
 def may_look(layer: nn.Module, input: Tensor, squash: object) -> bool:
@@ -84,8 +83,8 @@ def _due(layer: nn.Module) -> bool:
     return calls % EVERY == 0
 
 
-def _middle(padded: Tensor, form: AdaptiveForm) -> Tensor:
-    for axis, (window, stride, dilation) in enumerate(zip(form.windows, form.stride, form.dilation, strict=True), 2):
+def _middle(padded: Tensor, spec: AdaptiveSpec) -> Tensor:
+    for axis, (window, stride, dilation) in enumerate(zip(spec.windows, spec.stride, spec.dilation, strict=True), 2):
         length = min(padded.shape[axis], dilation * (window.size - 1) + 1 + stride * (SIDE - 1))
         padded = padded.narrow(axis, (padded.shape[axis] - length) // 2, length)
     return padded

@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..axes import CONVOLUTIONS
+from .._support.axes import CONVOLUTIONS
 from ..engines import Plan
 from ..generators import Generator
 from ..windows import Bounds, GaussianWindow

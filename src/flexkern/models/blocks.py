@@ -3,9 +3,10 @@
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..tracing import compiling, transforming
+from .._support.tracing import compiling, transforming
 
 NORMS = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 POINTWISE = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -56,3 +57,28 @@ class CausalConv1d(nn.Conv1d):
 
     def forward(self, input: Tensor) -> Tensor:  # (B, in, T) -> (B, out, T)
         return super().forward(nn.functional.pad(input, (self.kernel_size[0] - 1, 0)))
+
+
+LEVELS = 2**16
+
+
+class Dropout(nn.Dropout):
+    r"""``nn.Dropout``, faster on a CPU: every 64-bit random number decides on four values.
+
+    In training :math:`y = x m / (1 - p)` with :math:`m` zero with probability ``p``, rounded to a multiple of
+    :math:`2^{-16}`. Elsewhere - other devices, compiled code, evaluation - it is torch's.
+
+    Example:
+        >>> kept = Dropout(0.25)(torch.ones(1000)) != 0
+        >>> 700 < int(kept.sum()) < 800
+        True
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        drops = round(self.p * LEVELS)
+        if not self.training or input.device.type != "cpu" or not 0 < drops < LEVELS or compiling() or transforming():
+            return F.dropout(input, self.p, self.training, self.inplace)
+        draws = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        lanes = draws.view(torch.int16)[: input.numel()].view(input.shape)  # uniform on -2^15 .. 2^15 - 1
+        scale = (lanes >= drops - LEVELS // 2).to(input.dtype).mul_(LEVELS / (LEVELS - drops))
+        return input.mul_(scale) if self.inplace else input * scale

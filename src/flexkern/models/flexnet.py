@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .blocks import NORMS, ChannelsLast, Head, LayerFactory, shortcut
-from .dropout import Dropout
+from .blocks import NORMS, ChannelsLast, Dropout, Head, LayerFactory, shortcut
 
 
 class ResidualBlock(nn.Module):

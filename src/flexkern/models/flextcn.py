@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from .blocks import NORMS, Head, LayerFactory, shortcut
-from .dropout import Dropout
+from .blocks import NORMS, Dropout, Head, LayerFactory, shortcut
 
 
 class TemporalBlock(nn.Module):

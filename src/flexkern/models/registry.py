@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from .._support.nearest import did_you_mean
 from ..generators import get_generator
 from ..layers import CKConv1d, CKConv2d, FlexConv1d, FlexConv2d, SeparableFlexConv1d, SeparableFlexConv2d
-from ..nearest import did_you_mean
 from ..windows import GaussianWindow
 from .blocks import CausalConv1d
 from .compact import adaptive_net, plain_net

@@ -1,0 +1,218 @@
+"""N-Jet: kernels that are sums of Gaussian derivatives, of one learned scale per layer."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from flexkern._support.axes import last_axes
+from flexkern._support.precision import autocast_off
+from flexkern._support.tracing import exporting
+from flexkern.engines import Padding, convolve, pad
+from flexkern.functional import readout_std
+from flexkern.layers import check_extension, parse_arguments
+
+from .base import Baseline2d
+
+NARROWEST = 0.42
+"""Sigma, in samples, at which a Gaussian is one sample wide at half its height."""
+
+
+def hermite_gaussians(u: Tensor, order: int) -> Tensor:  # (*P) -> (order + 1, *P)
+    r"""Derivatives :math:`d^n / du^n \exp(-u^2 / 2) = (-1)^n He_n(u) \exp(-u^2 / 2)` up to ``order``.
+
+    .. math:: He_{n+1}(u) = u He_n(u) - n He_{n-1}(u)
+
+    Example:
+        >>> hermite_gaussians(torch.zeros(5), order=2).shape
+        torch.Size([3, 5])
+    """
+    signed = [torch.ones_like(u), -u]  # (-1)^n He_n
+    for n in range(1, order):
+        signed.append(-u * signed[n] - n * signed[n - 1])
+    return torch.stack(signed[: order + 1]) * torch.exp(-0.5 * u.square())
+
+
+def gaussian_jet(sigma: Tensor, order: int, half: int) -> Tensor:  # () -> (order + 1, 2 * half + 1)
+    r"""Derivatives of a Gaussian up to ``order`` at the samples ``-half .. half``, each times :math:`\sigma^n`.
+
+    .. math:: \sigma^n \frac{d^n}{dx^n} G(x; \sigma) = (-1)^n He_n(x / \sigma)\, G(x; \sigma)
+
+    ``G`` is the normal density, ``sigma`` counts in samples; see :func:`hermite_gaussians`.
+
+    Example:
+        >>> gaussian_jet(torch.tensor(2.0), order=4, half=3).shape
+        torch.Size([5, 7])
+    """
+    u = torch.arange(-half, half + 1, device=sigma.device, dtype=sigma.dtype) / sigma
+    return hermite_gaussians(u, order) / (sigma * math.sqrt(2 * math.pi))
+
+
+def jet_basis(sigma: Tensor, order: int, half: int) -> Tensor:  # () -> (B, K, K), K = 2 * half + 1
+    """Products of the derivatives of order i along the rows and j along the columns, for all i + j <= ``order``.
+
+    There are ``B = (order + 1) (order + 2) / 2``, i is the slower index.
+
+    Example:
+        >>> jet_basis(torch.tensor(1.0), order=4, half=2).shape
+        torch.Size([15, 5, 5])
+    """
+    jet = gaussian_jet(sigma, order, half)
+    return torch.cat([jet[i, :, None] * jet[: order + 1 - i, None, :] for i in range(order + 1)])
+
+
+class NJetConv2d(Baseline2d):
+    r"""Convolution with a learned sum of Gaussian derivatives, whose scale, and so the kernel's size, is learned too.
+
+    .. math:: \psi_{oc}(y, x) = \sum_{i + j \le N} \alpha_{ocij}\, \sigma^{i+j}
+              \frac{\partial^{i+j} G(y, x; \sigma)}{\partial y^i \, \partial x^j}, \qquad
+              |y|, |x| \le \lceil k \sigma \rceil
+
+    N-Jet layer (Pintea et al., IEEE TIP 2021, "Resolution learning in deep convolutional networks using scale-space
+    theory"), after the structured receptive fields of Jacobsen et al. 2016. One :math:`\sigma` per layer. Written
+    from the formula; the authors' code (GPL) was not consulted, so it may normalise the basis in another way than by
+    :math:`\sigma^{i+j}`. Deviations: :math:`\log \sigma` is learned (theirs is :math:`s` in :math:`\sigma = 2^s`,
+    the same up to a constant); the :math:`\alpha` start such that white noise keeps its variance. As in the paper the
+    size jumps with :math:`\sigma`, by taps that are :math:`e^{-k^2/2}` of the highest or less; as any size may come of
+    it, the engines of learned sizes convolve. The size is read on
+    every call, which on an accelerator waits for the device, and cannot be exported.
+
+    A signal sampled ``s`` times as densely needs ``layer.scale = s`` (no part of the ``state_dict``) or
+    ``layer.resample(s)``: sigma in samples becomes :math:`s \sigma`. The density ``G`` then falls by :math:`s^2`, so
+    the sum over the samples still approximates the same integral. Where :math:`s \sigma` is below about half a sample
+    it does not.
+
+    Args:
+        in_channels, out_channels, stride, groups, bias, padding_mode, device, dtype: see ``torch.nn.Conv2d``; the
+            output has ``ceil(n / stride)`` samples whatever the size, as with an odd kernel padded by half of it.
+        order: highest order ``N`` of a derivative. The FlexConv paper compares with 4, at ``extent`` 2.
+        sigma: initial scale in samples.
+        extent: where the Gaussian is cut, ``k``, in units of sigma.
+
+    Shape: (batch, in_channels, H, W) or (in_channels, H, W). ``alpha`` is (out_channels, in_channels / groups, B),
+    see :func:`jet_basis`.
+
+    Raises:
+        ValueError: for arguments out of range, inputs of the wrong shape, number of channels or dtype, and a sigma
+            that is no longer finite.
+
+    Example:
+        >>> layer = NJetConv2d(3, 8, stride=2)
+        >>> layer(torch.randn(2, 3, 16, 16)).shape, layer.kernel_size
+        (torch.Size([2, 8, 8, 8]), (5, 5))
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int | Sequence[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        order: int = 4,
+        sigma: float = 1.0,
+        extent: float = 2.0,
+    ) -> None:
+        # One sample without padding gives as many outputs as any odd kernel padded by half of it.
+        arguments = parse_arguments(
+            2,
+            in_channels=in_channels,
+            out_channels=out_channels,
+            kernel_size=1,
+            stride=stride,
+            padding=0,
+            dilation=1,
+            groups=groups,
+            padding_mode=padding_mode,
+            causal=False,
+        )
+        if order < 0:
+            raise ValueError(f"`order` must not be negative, got {order}.")
+        for name, value in (("sigma", sigma), ("extent", extent)):
+            if not 0 < value < math.inf:
+                raise ValueError(f"`{name}` must be positive, got {value}.")
+        super().__init__(arguments, (out_channels,) if bias else None, device=device, dtype=dtype)
+        self.order, self.initial_sigma, self.extent, self.scale = order, sigma, extent, 1.0
+        shape = (out_channels, in_channels // groups, (order + 1) * (order + 2) // 2)
+        self.alpha = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+        self.log_sigma = nn.Parameter(torch.empty((), device=device, dtype=dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Put sigma back to where it started, draw the rest anew such that white noise keeps its variance there."""
+        super().reset_parameters()
+        nn.init.constant_(self.log_sigma, math.log(self.initial_sigma))
+        sigma = torch.tensor(self.initial_sigma, device="cpu", dtype=torch.float64)
+        basis = jet_basis(sigma, self.order, self._half(self.initial_sigma))
+        nn.init.normal_(self.alpha, std=readout_std(basis, self.alpha.shape[1]))
+
+    @property
+    def sigma(self) -> Tensor:  # ()
+        """The learned scale in samples of the resolution of training."""
+        return self.log_sigma.exp()
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        """The current size in samples, ``2 ceil(extent sigma scale) + 1``, from sigma as it is now."""
+        if exporting():
+            raise RuntimeError("a size that is learned cannot be exported.")
+        sigma = self.initial_sigma if self.log_sigma.is_meta else self.log_sigma.detach().float().exp().item()
+        return (2 * self._half(sigma * self.scale) + 1,) * 2
+
+    @property
+    def weight(self) -> Tensor:  # (out, in / groups, K, K)
+        """The kernels as sampled now, in float32 at least."""
+        dtype = torch.promote_types(self.alpha.dtype, torch.float32)
+        size = self.kernel_size
+        with autocast_off(self.alpha):
+            sigma = self.log_sigma.to(dtype).exp() * self.scale
+            basis = jet_basis(sigma, self.order, size[0] // 2)
+            return (self.alpha.to(dtype) @ basis.flatten(1)).unflatten(-1, size)
+
+    def resample(self, scale: float | Sequence[float]) -> None:
+        """Serve signals that are sampled ``scale`` times as densely as now.
+
+        Raises:
+            ValueError: if it is not one positive number (the basis has the same sigma along both axes), or makes the
+                Gaussian narrower than one sample, at half its height.
+        """
+        factors = {scale} if isinstance(scale, int | float) else set(scale)
+        if len(factors) != 1 or not all(0 < factor < math.inf for factor in factors):
+            raise ValueError(f"`scale` must be one positive number for both axes, got {scale}.")
+        scaled = self.scale * factors.pop()
+        sigma = self.initial_sigma if self.log_sigma.is_meta else self.sigma.item()
+        if sigma * scaled < NARROWEST:
+            raise ValueError(
+                f"`scale` {scale} makes the kernel smaller than one sample: sigma would be {sigma * scaled:.3g} of one."
+            )
+        self.scale = scaled
+
+    def respond(self, signal: Tensor) -> Tensor:
+        a, weight = self.arguments, self.weight.to(signal.dtype)
+        size = weight.shape[-1]
+        padding: Padding = ((size // 2, size // 2),) * 2
+        check_extension(signal.shape[2:], padding, a.padding_mode, f" for a kernel of {size} samples")
+        if a.padding_mode == "zeros":  # taps that are farther off than the signal is long meet nothing but these
+            half = [min(size // 2, n - 1) for n in signal.shape[2:]]
+            weight = weight[last_axes(slice(size // 2 - h, size // 2 + h + 1) for h in half)]
+            padding = tuple((h, h) for h in half)
+        else:
+            signal, padding = pad(signal, padding, a.padding_mode), ()
+        bias = None if self.bias is None else self.bias.to(signal.dtype)
+        return convolve(signal, weight, bias, stride=a.stride, padding=padding, groups=a.groups)
+
+    def _half(self, sigma: float) -> int:
+        if not sigma < math.inf:  # NaN is not, either
+            raise ValueError(f"`sigma` must be finite, got {sigma}; a lower learning rate of `log_sigma` may help.")
+        return math.ceil(self.extent * sigma * (1 - 1e-6))  # exp(log(sigma)) may be sigma and a rounding error
+
+    def extra_repr(self) -> str:
+        text = replace(self.arguments, kernel_size=self.kernel_size).describe()
+        scale = "" if self.scale == 1 else f", scale={self.scale}"
+        return f"{text}, bias={self.bias is not None}, order={self.order}, extent={self.extent:g}{scale}"

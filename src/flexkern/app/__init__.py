@@ -1,0 +1,1 @@
+"""The application: data, training, reports, measurements and the command line; needs extras."""

@@ -1,0 +1,1 @@
+"""Which engine computes a pass: candidates, their workload and its estimated cost."""

@@ -1,0 +1,1 @@
+"""Convolution by spectra: transforms, products per frequency, and tiles of long signals."""

@@ -1,0 +1,236 @@
+"""NJetConv2d against loops over channels, orders and taps; the basis against derivatives by autograd."""
+
+import copy
+import inspect
+import math
+from typing import Any
+
+import pytest
+import torch
+
+import oracles
+from contracts.baseline import BaselineContract, Geometry, loop_conv
+from experiments.baselines import NJetConv2d, njet
+from experiments.baselines.njet import gaussian_jet, jet_basis
+from flexkern.functional import kernel_gain
+from tolerances import assert_matches
+
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "no_bias": {"bias": False},
+    "stride": {"stride": 2},
+    "stride_rectangular": {"stride": (3, 2)},
+    "order_0": {"order": 0},
+    "order_6": {"order": 6},
+    "below_a_sample": {"sigma": 0.3},
+    "longer_than_signal": {"sigma": 2.2, "extent": 3.0},
+    "groups": {"groups": 2},
+    "depthwise": {"groups": 4, "out_channels": 4, "stride": 2},
+    "reflect": {"padding_mode": "reflect"},
+    "replicate": {"padding_mode": "replicate", "sigma": 2.7},
+    "circular_strided": {"padding_mode": "circular", "stride": 2},
+}
+
+
+def without_size(in_channels, out_channels, kernel_size=None, padding=None, dilation=None, **given):
+    """The contract's arguments less those that the layer does not have."""
+    return NJetConv2d(in_channels, out_channels, **given)
+
+
+def loop_weight(layer, sigma):
+    """Kernels from the formula, one term at a time; derivatives as polynomials times a Gaussian."""
+    half, order = (layer.kernel_size[0] - 1) // 2, layer.order
+    pairs = [(i, j) for i in range(order + 1) for j in range(order + 1) if i + j <= order]
+    weight = torch.zeros(*layer.alpha.shape[:2], 2 * half + 1, 2 * half + 1, dtype=torch.float64)
+    for o, c in ((o, c) for o in range(weight.shape[0]) for c in range(weight.shape[1])):
+        for y in range(-half, half + 1):
+            for x in range(-half, half + 1):
+                for alpha, (i, j) in zip(layer.alpha[o, c].tolist(), pairs, strict=True):
+                    rows = sigma**i * oracles.gaussian_derivative(y, sigma, i)
+                    columns = sigma**j * oracles.gaussian_derivative(x, sigma, j)
+                    weight[o, c, y + half, x + half] += alpha * rows * columns
+    return weight
+
+
+class TestNJetConv2d(BaselineContract):
+    cls = staticmethod(without_size)
+
+    @classmethod
+    def conv_cases(cls):
+        return list(CASES)
+
+    def oracle(self, layer, x, given):
+        sigma = math.exp(layer.log_sigma.item()) * layer.scale
+        half = math.ceil(given.get("extent", 2.0) * sigma)
+        size = {"kernel_size": 2 * half + 1, "padding": half}
+        geometry = Geometry.of({**size, **{k: v for k, v in given.items() if k in ("stride", "padding_mode")}})
+        weight = loop_weight(layer, sigma)
+        return torch.stack([loop_conv(sample, weight, layer.bias, geometry) for sample in x])
+
+    def test_equals_the_oracle(self, conv_case):
+        given = CASES[conv_case]
+        layer, x = self.make(**given), self.input()
+        for scale in (1.0, 0.7):
+            layer.scale = scale
+            assert_matches(layer(x), self.oracle(layer, x, given))
+
+    @pytest.mark.parametrize("stride", [1, 2, 3, (1, 4)])
+    def test_output_has_torch_s_shape(self, stride):
+        theirs = torch.nn.Conv2d(4, 1, 3, stride, padding=1, dtype=torch.float64)(self.input())
+        for sigma in (0.2, 1.0, 4.0):
+            assert self.make(sigma=sigma, stride=stride)(self.input()).shape[2:] == theirs.shape[2:]
+
+    def test_signature_is_that_of_torch(self):
+        """For what both have; by keyword, because what torch takes third is missing."""
+        theirs = inspect.signature(torch.nn.Conv2d.__init__).parameters
+        ours = inspect.signature(NJetConv2d.__init__).parameters
+        assert all(p.kind is p.KEYWORD_ONLY for p in list(ours.values())[3:])
+        for name in set(theirs) & set(ours):
+            assert ours[name].default == theirs[name].default
+
+    @pytest.mark.parametrize("wrong", ["axes", "channels", "dtype", "precision", "short"])
+    def test_wrong_input_is_refused(self, wrong):
+        layer, x = self.make(padding_mode="reflect"), self.input()
+        given, message = {
+            "axes": (x[0, 0], r"expects input of shape \(batch, channels, 2 axes\)"),
+            "channels": (x[:, :-1], r"expects 4 input channels, got 3"),
+            "dtype": (x.long(), r"expects floating-point input, got torch.int64"),
+            "precision": (x.float(), r"holds torch.float64 parameters but the input is torch.float32"),
+            "short": (x[..., :2], r"reflect padding of 2 for a kernel of 5 samples needs a longer signal than 2"),
+        }[wrong]
+        with pytest.raises(ValueError, match=message):
+            layer(given)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"stride": 0}, "`stride` must be positive, got 0"),
+            ({"groups": 3}, "`in_channels` must be divisible by `groups`, got 4 and 3"),
+            ({"padding_mode": "wrap"}, "`padding_mode` must be one of"),
+            ({"order": -1}, "`order` must not be negative, got -1"),
+            ({"sigma": 0.0}, "`sigma` must be positive, got 0.0"),
+            ({"extent": -2.0}, "`extent` must be positive, got -2.0"),
+        ],
+    )
+    def test_wrong_arguments_are_refused(self, changes, message):
+        with pytest.raises(ValueError, match=message):
+            self.make(**changes)
+
+    def test_repr_shows_the_arguments(self):
+        assert "4, 6, kernel_size=(5, 5), stride=(2, 2), bias=True, order=4" in repr(self.make(stride=2))
+        assert repr(self.make(device="meta"))
+
+    def test_export_with_any_batch(self):
+        with pytest.raises(RuntimeError, match="a size that is learned cannot be exported"):
+            torch.export.export(self.make(), (self.input(),))
+
+    def test_gradcheck(self):
+        """Also of sigma."""
+        layer = self.make(stride=(1, 2), sigma=1.2)
+        x = torch.randn(2, 4, 4, 3, dtype=torch.float64, requires_grad=True)
+        names, values = zip(*layer.named_parameters(), strict=True)
+
+        def run(x, *parameters):
+            return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
+
+        assert torch.autograd.gradcheck(run, (x, *values))
+
+
+@pytest.mark.parametrize("sigma", [0.7, 1.0, 2.5])
+def test_jet_is_the_derivatives_of_a_gaussian(sigma):
+    """Scaled by sigma^n; by autograd and by the polynomials of the oracle."""
+    jet = gaussian_jet(torch.tensor(sigma, dtype=torch.float64), order=6, half=5)
+    x = torch.arange(-5, 6, dtype=torch.float64).requires_grad_()
+    value = torch.exp(-(x**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
+    for order in range(7):
+        assert_matches(jet[order], sigma**order * value, 1e-11)
+        explicit = [sigma**order * oracles.gaussian_derivative(t, sigma, order) for t in x.tolist()]
+        assert_matches(jet[order], torch.tensor(explicit, dtype=torch.float64))
+        (value,) = torch.autograd.grad(value.sum(), x, create_graph=True)
+
+
+def test_basis_holds_every_pair_of_orders_once():
+    jet = gaussian_jet(torch.tensor(1.5, dtype=torch.float64), order=2, half=3)
+    basis = jet_basis(torch.tensor(1.5, dtype=torch.float64), order=2, half=3)
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0)]
+    assert_matches(basis, torch.stack([torch.outer(jet[i], jet[j]) for i, j in pairs]))
+    assert NJetConv2d(1, 1, order=4).alpha.shape == (1, 1, 15)
+
+
+class TestSize:
+    @pytest.mark.parametrize(("sigma", "size"), [(0.1, 3), (0.5, 3), (0.51, 5), (1.0, 5), (1.5, 7), (3.0, 13)])
+    def test_follows_sigma(self, sigma, size):
+        layer = NJetConv2d(1, 1, sigma=sigma)
+        assert layer.kernel_size == (size, size)
+        assert all(type(k) is int for k in layer.kernel_size)
+        assert layer.weight.shape == (1, 1, size, size)
+        assert NJetConv2d(1, 1, sigma=sigma, device="meta").kernel_size == (size, size)
+
+    def test_is_learned(self):
+        layer, size = NJetConv2d(1, 1), 5
+        optimiser = torch.optim.SGD([layer.log_sigma], lr=0.5)
+        for _ in range(3):
+            (-layer.log_sigma).backward()
+            optimiser.step()
+            assert layer.kernel_size > (size, size)
+            size = layer.kernel_size[0]
+        layer.reset_parameters()
+        assert layer.sigma.item() == pytest.approx(1)
+
+    @pytest.mark.parametrize("stride", [1, 2])
+    def test_outgrows_the_signal_at_no_cost(self, stride):
+        """Taps that only meet zeros are left out, and nothing is lost."""
+        layer = NJetConv2d(2, 3, sigma=9.0, stride=stride, dtype=torch.float64)
+        x = torch.randn(2, 2, 5, 7, dtype=torch.float64)
+        assert layer.kernel_size == (37, 37)
+        expected = torch.nn.functional.conv2d(x, layer.weight, layer.bias, stride, 18)
+        assert_matches(layer(x), expected)
+        plans = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(njet, "convolve", lambda signal, weight, *_, **__: plans.append(weight.shape) or signal)
+            layer.respond(x)
+        assert plans == [(3, 2, 9, 13)]
+
+    def test_sigma_that_is_not_finite_is_told(self):
+        layer = NJetConv2d(1, 1)
+        with torch.no_grad():
+            layer.log_sigma.fill_(torch.nan)
+        with pytest.raises(ValueError, match="`sigma` must be finite, got nan"):
+            layer(torch.zeros(1, 4, 4))
+
+
+class TestResolution:
+    def test_same_response_to_a_signal_sampled_more_densely(self):
+        layer = NJetConv2d(1, 3, sigma=2.0, extent=6.0, bias=False, dtype=torch.float64)
+
+        def signal(step):
+            at = torch.arange(0, 60, step, dtype=torch.float64)
+            return torch.cos(0.3 * at[:, None] + 0.1) * torch.sin(0.2 * at)
+
+        coarse, fine = layer(signal(1.0)[None])[:, 15:-15, 15:-15], copy.deepcopy(layer)
+        fine.resample(2.0)
+        assert fine.scale == 2.0
+        assert fine.kernel_size == (49, 49)
+        assert_matches(fine(signal(0.5)[None])[:, ::2, ::2][:, 15:-15, 15:-15], coarse, 1e-6)
+        fine.resample((0.5, 0.5))
+        assert_matches(fine.weight, layer.weight)
+
+    @pytest.mark.parametrize("scale", [0.0, (1.0, 2.0), math.nan, ()])
+    def test_wrong_scale_is_refused(self, scale):
+        with pytest.raises(ValueError, match="`scale` must be one positive number for both axes, got"):
+            NJetConv2d(1, 1).resample(scale)
+
+    def test_scale_is_shown(self):
+        layer = NJetConv2d(1, 1)
+        assert "scale" not in repr(layer)
+        layer.scale = 2.0
+        assert "scale=2.0" in repr(layer)
+
+
+@pytest.mark.parametrize("options", [{"sigma": 0.5}, {"sigma": 4.0}, {"order": 0}, {"order": 8}, {"groups": 8}])
+def test_gain_is_one_at_the_start(options):
+    gains = []
+    for seed in range(12):
+        torch.manual_seed(seed)
+        gains.append(kernel_gain(NJetConv2d(16, 16, **options).weight.detach()).item() ** 2)
+    assert math.sqrt(sum(gains) / 12) == pytest.approx(1, rel=0.15)
