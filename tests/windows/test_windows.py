@@ -5,7 +5,7 @@ import torch
 
 from flexkern import FlexConv1d, FlexConv2d, GaussianWindow
 from flexkern.functional import continuous_window, gaussian_window, make_grid
-from flexkern.windows.window import width_for_size
+from flexkern.windows import width_for_size
 from tolerances import assert_matches
 
 

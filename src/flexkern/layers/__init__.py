@@ -10,12 +10,12 @@ from .adaptive_flex import AdaptiveFlexConv2d as AdaptiveFlexConv2d
 from .arguments import ConvArguments as ConvArguments
 from .arguments import check_extension as check_extension
 from .arguments import check_input as check_input
-from .arguments import parse_arguments as parse_arguments
 from .arguments import per_axis as per_axis
 from .base import ContinuousConv as ContinuousConv
 from .ckconv import CKConv1d as CKConv1d
 from .ckconv import CKConv2d as CKConv2d
 from .ckconv import CKConv3d as CKConv3d
+from .conv_nd import ConvNd as ConvNd
 from .flexconv import FlexConv as FlexConv
 from .flexconv import FlexConv1d as FlexConv1d
 from .flexconv import FlexConv2d as FlexConv2d

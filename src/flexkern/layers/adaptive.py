@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +22,12 @@ from ..adaptive import (
     similarity,
 )
 from ..engines import pad
-from .arguments import check_extension, check_input, parse_arguments, per_axis
+from .arguments import ConvArguments, check_extension, check_input, per_axis
+from .conv_nd import ConvNd
 from .saturation import warn_if_saturated
 
 
-class AdaptiveConv(nn.Module):
+class AdaptiveConv(ConvNd):
     r"""Convolution whose kernel is computed from the input around each position.
 
     .. math:: z_{ocu}(p) = \beta_{ocu} + \sum_a Q_{ocu}(a) X_c(p + a), \quad K_{ocu}(p) = \mathrm{squash}(z_{ocu}(p)),
@@ -83,7 +83,6 @@ class AdaptiveConv(nn.Module):
         torch.Size([2, 16, 32, 32])
     """
 
-    dims: ClassVar[int]
     generator_weight: nn.Parameter
     generator_bias: nn.Parameter | None
     gain: nn.Parameter | None
@@ -111,20 +110,19 @@ class AdaptiveConv(nn.Module):
         normalize: bool = False,
         remat: bool = True,
     ) -> None:
-        super().__init__()
         groups = check_sharing(sharing, in_channels, out_channels, groups)
-        self.arguments = parse_arguments(
+        arguments = ConvArguments.parse(
             self.dims,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            kernel_size=kernel_size,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            padding_mode=padding_mode,
-            causal=False,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            padding_mode,
         )
+        super().__init__(arguments)
         size = self.arguments.kernel_size if generator_size is None else generator_size
         self.spec = AdaptiveSpec(
             in_channels,
@@ -161,18 +159,6 @@ class AdaptiveConv(nn.Module):
         for name, shape in shapes.items():
             made = None if shape is None else nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self.register_parameter(name, made)
-
-    @property
-    def in_channels(self) -> int:
-        return self.arguments.in_channels
-
-    @property
-    def out_channels(self) -> int:
-        return self.arguments.out_channels
-
-    @property
-    def kernel_size(self) -> tuple[int, ...]:
-        return self.arguments.kernel_size
 
     @property
     def generator_size(self) -> tuple[int, ...]:

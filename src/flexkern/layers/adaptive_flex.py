@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -13,14 +14,15 @@ from ..adaptive import SQUASHES, adaptive_std, linear_bound
 from ..engines import Padding, Plan, convolve, pad
 from ..generators import Generator
 from ..windows import Bounds, GaussianWindow
-from .arguments import check_extension, check_input, per_axis
+from .arguments import ConvArguments, check_extension, check_input, per_axis
+from .conv_nd import ConvNd
 from .flexconv import FlexConv, FlexConv1d, FlexConv2d
 from .saturation import is_saturated, may_look, tell_if_saturated
 
 _RANK_SQUASHES = ("tanh", "hardtanh", "softmax")
 
 
-class AdaptiveFlexConv(nn.Module):
+class AdaptiveFlexConv(ConvNd):
     r"""Kernels of learned size, mixed anew at every position as the input says.
 
     .. math:: y_o(p) = b_o + \sum_r g_{or}(p) \, (\psi_r * x)(p), \qquad
@@ -54,7 +56,6 @@ class AdaptiveFlexConv(nn.Module):
         (torch.Size([2, 8, 32, 32]), (5, 5))
     """
 
-    dims: ClassVar[int]
     basis_class: ClassVar[type[FlexConv]]
     bias: nn.Parameter | None
 
@@ -81,14 +82,25 @@ class AdaptiveFlexConv(nn.Module):
         init_size: int | Sequence[int] | None = None,
         engine: str = "auto",
     ) -> None:
-        super().__init__()
         if groups != 1:
             raise ValueError(f"`groups` must be 1 for an adaptive convolution of learned size, got {groups}.")
-        per_axis("out_channels", out_channels, 1, least=1)
         per_axis("rank", rank, 1, least=1)
         if squash not in _RANK_SQUASHES:
             known = ", ".join(_RANK_SQUASHES)
             raise ValueError(f"unknown `squash` {squash!r}{did_you_mean(squash, _RANK_SQUASHES)} Known: {known}.")
+        arguments = ConvArguments.parse(
+            self.dims,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            padding_mode,
+            causal=causal,
+        )
+        super().__init__(arguments)
         self.squash, self.rank = squash, rank
         self.basis = self.basis_class(
             in_channels,
@@ -135,17 +147,9 @@ class AdaptiveFlexConv(nn.Module):
             self.bias.zero_()
 
     @property
-    def in_channels(self) -> int:
-        return self.basis.in_channels
-
-    @property
-    def out_channels(self) -> int:
-        return len(self.mixing_bias) // self.rank
-
-    @property
-    def kernel_size(self) -> tuple[int, ...]:
-        """The horizon: samples per axis of the whole grid."""
-        return self.basis.kernel_size
+    def arguments(self) -> ConvArguments:
+        """The checked arguments, at the resolution that the layer serves now."""
+        return replace(self.basis.arguments, out_channels=self._arguments.out_channels)
 
     @property
     def size(self) -> tuple[int, ...]:

@@ -1,8 +1,8 @@
 """What evaluation may use again: sampled weights and their spectra, until a parameter changes.
 
-The cache lies beside the layers, not in them: copies, pickles and state dicts know nothing of it, and an entry goes
+The cache lies beside the layers, not in them: copies, pickles and state dicts do not contain it. An entry is dropped
 with its layer, or when the layer is trained. On a CPU parameters are compared by value. On an accelerator, where
-looking would mean waiting, an edit through ``parameter.data`` is noticed with the next step of any optimiser only.
+reading values would wait for the device, an edit through ``parameter.data`` takes effect at the next optimiser step.
 """
 
 import threading
@@ -17,10 +17,10 @@ from .._support.tracing import compiling, transforming
 from ..engines import Plan, Spectrum, Weight, factors, prepare, spectrum_key
 from ..windows import steps_taken
 
-SPECTRA_KEPT = 2
-"""Signal sizes per layer whose spectra are kept at a time."""
+SPECTRA_PER_LAYER = 2
+"""Spectra, one per signal size, that are kept for a layer."""
 LARGEST_SPECTRUM = 2**26
-"""Bytes beyond which a spectrum is made anew every time."""
+"""Bytes beyond which a spectrum is not kept."""
 
 
 @dataclass
@@ -38,71 +38,78 @@ _lock = threading.Lock()
 
 
 def reuse(layer: nn.Module, bounds: Hashable, sample: Callable[[], Weight]) -> Entry | None:
-    """The layer's entry, made anew if a parameter or buffer has changed; None where nothing may be kept.
+    """Return the layer's entry, renewed if a parameter or buffer has changed, or None where nothing may be kept.
 
-    Nothing is kept while gradients are recorded or code is compiled, and for tensors whose changes cannot be seen.
+    Nothing is kept while gradients are recorded or code is compiled, nor for tensors whose changes cannot be seen.
     """
     if compiling():
         return None
     if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in layer.parameters()):
         with _lock:
-            _entries.pop(layer, None)  # training goes on: what evaluation kept is old with the next step
+            _entries.pop(layer, None)  # the next optimiser step makes it useless
         return None
     tensors = [*layer.parameters(), *layer.buffers()]
-    if transforming() or not all(_observable(tensor) for tensor in tensors):
+    if transforming() or not all(_is_observable(tensor) for tensor in tensors):
         return None
     # Inference tensors must not meet autograd; fused optimisers raise no version, so every step counts as a change.
-    structure = (bounds, torch.is_inference_mode_enabled(), steps_taken(), *map(_settings, layer.modules()))
+    settings = map(_settings, layer.modules())
+    structure = (bounds, torch.is_inference_mode_enabled(), steps_taken(), *settings)
     with _lock:
         entry = _entries.get(layer)
-    if entry is not None and entry.structure == structure and _unchanged(entry.state, tensors):
+    if entry is not None and entry.structure == structure and _is_unchanged(entry.state, tensors):
         return entry
-    entry = Entry([(_signature(tensor), _witness(tensor)) for tensor in tensors], structure, sample())
+    state = [(_signature(tensor), _witness(tensor)) for tensor in tensors]
+    entry = Entry(state, structure, sample())
     with _lock:
         _entries[layer] = entry
     return entry
 
 
 def reuse_spectrum(entry: Entry, weight: Weight, plan: Plan) -> Spectrum | None:
-    """The spectrum of the entry's weight, in the dtype given; the oldest is forgotten when there are too many."""
+    """Return the spectrum of the entry's weight for ``plan``; drop the oldest one where there are too many."""
     key = (spectrum_key(plan), factors(weight)[0].dtype)
     with _lock:
-        found = entry.spectra.get(key)
-    if found is not None:
-        return found
-    made = prepare(weight, plan)
-    if made is not None and made.nbytes <= LARGEST_SPECTRUM:
+        cached = entry.spectra.get(key)
+    if cached is not None:
+        return cached
+    spectrum = prepare(weight, plan)
+    if spectrum is not None and spectrum.nbytes <= LARGEST_SPECTRUM:
         with _lock:
-            while len(entry.spectra) >= SPECTRA_KEPT:
-                entry.spectra.pop(next(iter(entry.spectra)))
-            entry.spectra[key] = made
-    return made
+            while len(entry.spectra) >= SPECTRA_PER_LAYER:
+                oldest = next(iter(entry.spectra))
+                entry.spectra.pop(oldest)
+            entry.spectra[key] = spectrum
+    return spectrum
 
 
 def _settings(module: nn.Module) -> Hashable:
-    """What else decides a module's values: its kind (parametrizations change it) and plain attributes."""
-    plain = [(k, v) for k, v in vars(module).items() if isinstance(v, bool | int | float | str)]
-    return id(module), type(module), tuple(plain)
+    """Return what else the values of a module depend on: its class (parametrizations change it) and attributes."""
+    plain = tuple((name, value) for name, value in vars(module).items() if isinstance(value, bool | int | float | str))
+    return id(module), type(module), plain
 
 
-def _observable(tensor: Tensor) -> bool:
-    """Whether a change can be seen: inference tensors on an accelerator keep no version."""
+def _is_observable(tensor: Tensor) -> bool:
+    """Return whether a change can be seen: inference tensors on an accelerator have no version."""
     return type(tensor) in (Tensor, nn.Parameter) and (tensor.device.type == "cpu" or not tensor.is_inference())
 
 
 def _signature(tensor: Tensor) -> Hashable:
-    """What changes with the tensor without looking at its values."""
+    """Return what changes with the tensor and can be compared without reading its values."""
     version = None if tensor.device.type == "cpu" else (id(tensor), tensor._version, tensor.data_ptr())
     return version, tensor.dtype, tensor.device
 
 
 def _witness(tensor: Tensor) -> Tensor:
-    """On a CPU a copy, so that edits through ``.data``, which no version counts, are seen as well."""
+    """Return a copy on a CPU, so that edits through ``.data``, which no version counts, are seen as well."""
     return tensor.detach().clone() if tensor.device.type == "cpu" else tensor.detach()
 
 
-def _unchanged(state: list[tuple[Hashable, Tensor]], tensors: list[Tensor]) -> bool:
-    return len(state) == len(tensors) and all(
-        signature == _signature(tensor) and (tensor.device.type != "cpu" or torch.equal(witness, tensor))
-        for (signature, witness), tensor in zip(state, tensors, strict=True)
-    )
+def _is_unchanged(state: list[tuple[Hashable, Tensor]], tensors: list[Tensor]) -> bool:
+    if len(state) != len(tensors):
+        return False
+    for (signature, witness), tensor in zip(state, tensors, strict=True):
+        if signature != _signature(tensor):
+            return False
+        if tensor.device.type == "cpu" and not torch.equal(witness, tensor):
+            return False
+    return True

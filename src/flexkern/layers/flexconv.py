@@ -6,7 +6,7 @@ import torch
 
 from ..generators import Generator
 from ..windows import GaussianWindow, width_for_size
-from .arguments import ConvArguments, parse_arguments, per_axis
+from .arguments import ConvArguments, per_axis
 from .base import ContinuousConv
 
 
@@ -15,19 +15,19 @@ class FlexConv(ContinuousConv):
 
     .. math:: \psi_{oi}(x) = w(x; \mu, \sigma) \, \mathrm{generator}_{oi}(x), \qquad x \in [-1, 1]^N
 
-    FlexConv (Romero et al. 2022). ``kernel_size`` is the horizon, the largest size the kernel may take;
-    samples where the window is below its threshold are cropped away, so small kernels are cheap. The shape of the
-    output never depends on the learned size. See :class:`~flexkern.layers.ckconv.CKConv` for the other arguments
-    and deviations, and :class:`~flexkern.windows.window.GaussianWindow` for those of the window.
+    FlexConv (Romero et al. 2022). ``kernel_size`` is the horizon, the largest size the kernel may take. Samples where
+    the window is below its threshold are cropped, so small kernels are cheap. The shape of the output never depends
+    on the learned size. See :class:`~flexkern.CKConv2d` for the other arguments and the deviations from the paper,
+    and :class:`~flexkern.GaussianWindow` for those of the window.
 
     Args:
         window: a factory such as ``GaussianWindow(threshold=0.05, per_channel=True)``. The default is our window,
             which reaches zero at its border; ``GaussianWindow(continuous=False)`` is the paper's.
-        init_size: size in samples to start with, per axis; decided by the window (width 0.075) by default.
+        init_size: initial size in samples per axis; by default that of the window's initial width, 0.075.
 
     Raises:
-        ValueError: for an ``init_size`` outside the horizon, below the smallest window, or beside a window that
-            states its own ``width`` or ``centre``.
+        ValueError: for an ``init_size`` that exceeds the horizon, is below the smallest window, or is given together
+            with a window that sets its own ``width`` or ``centre``.
 
     Example:
         >>> layer = FlexConv2d(3, 8, kernel_size=33, padding="same")
@@ -55,42 +55,49 @@ class FlexConv(ContinuousConv):
         init_size: int | Sequence[int] | None = None,
         engine: str = "auto",
     ) -> None:
-        arguments = parse_arguments(
+        arguments = ConvArguments.parse(
             self.dims,
-            in_channels=in_channels,
-            out_channels=out_channels,
-            kernel_size=kernel_size,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            padding_mode=padding_mode,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            padding_mode,
             causal=causal,
         )
-        made = _make_window(arguments, window or GaussianWindow, init_size, device=device, dtype=dtype)
-        super().__init__(arguments, generator, made, bias=bias, engine=engine, device=device, dtype=dtype)
+        gaussian = _build_window(arguments, window or GaussianWindow, init_size, device=device, dtype=dtype)
+        super().__init__(arguments, generator, gaussian, bias=bias, engine=engine, device=device, dtype=dtype)
 
 
-def _make_window(
+def _build_window(
     arguments: ConvArguments,
-    window: Callable[..., GaussianWindow],
+    factory: Callable[..., GaussianWindow],
     init_size: int | Sequence[int] | None,
     *,
     device: torch.device | str | None,
     dtype: torch.dtype | None,
 ) -> GaussianWindow:
-    if isinstance(window, GaussianWindow) or not callable(window):
-        raise TypeError(f"`window` must be a factory such as GaussianWindow(threshold=0.05), got {window!r}.")
-    stated = getattr(window, "keywords", {})
-    if stated.get("causal", arguments.causal) != arguments.causal:
+    if isinstance(factory, GaussianWindow) or not callable(factory):
+        raise TypeError(f"`window` must be a factory such as GaussianWindow(threshold=0.05), got {factory!r}.")
+    options = getattr(factory, "keywords", {})
+    if options.get("causal", arguments.causal) != arguments.causal:
         raise ValueError(f"the window's `causal` must be the layer's, {arguments.causal}; leave it out.")
-    if init_size is not None and {"width", "centre"} & set(stated):
+    if init_size is not None and {"width", "centre"} & set(options):
         raise ValueError("`init_size` and a window's own `width` or `centre` exclude each other: give one of them.")
-    made = window(arguments.kernel_size, arguments.out_channels, causal=arguments.causal, device=device, dtype=dtype)
+    window = factory(
+        arguments.kernel_size,
+        arguments.out_channels,
+        causal=arguments.causal,
+        device=device,
+        dtype=dtype,
+    )
     if init_size is not None:
         size = per_axis("init_size", init_size, arguments.dims, least=1)
-        made.set_initial_width(width_for_size(arguments.kernel_size, size, made.threshold, causal=arguments.causal))
-    return made
+        width = width_for_size(arguments.kernel_size, size, window.threshold, causal=arguments.causal)
+        window.set_initial_width(width)
+    return window
 
 
 class FlexConv1d(FlexConv):

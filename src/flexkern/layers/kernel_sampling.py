@@ -1,4 +1,4 @@
-"""Generator times window on a cropped grid: the weight of a layer."""
+"""Sample the weight of a layer: generator times window on a cropped grid."""
 
 import torch
 from torch import Tensor
@@ -17,42 +17,50 @@ def sample_weight(
     bounds: Bounds,
     out_channels: int,
 ) -> Weight:  # shape: (out, in / groups, *size)
-    r"""The kernel :math:`\psi(x) = w(x) \sum_m R_m F_m(x)` at the samples of ``grid`` within ``bounds``.
+    r"""Return the kernel :math:`\psi(x) = w(x) \sum_m R_m F_m(x)` at the samples of ``grid`` within ``bounds``.
 
-    Channel ``o * in + i`` of the generator is kernel (o, i). The result stays factored unless the window
-    differs by channel or the generator is not ``factored``. Sampling is done in float32 at least, also
-    under autocast: a kernel's positions need more than 8 bits. At another resolution than that of training samples
-    are weighted by the length each stands for.
+    Channel ``o * in + i`` of the generator is kernel (o, i). The result stays factored unless the window differs by
+    channel or the generator is not ``factored``. Sampling uses float32 at least, also under autocast: the positions
+    of a kernel need more than 8 bits. At another resolution than that of training, each sample is weighted by the
+    length it stands for.
     """
-    reference = generator.readout_weight
-    dtype = torch.promote_types(reference.dtype, torch.float32)
-    with autocast_off(reference):
-        positions = grid.positions(bounds, device=reference.device, dtype=dtype)
-        values = None if window is None else window(positions)
-        if grid.weight != 1:
-            values = torch.full_like(positions[0], grid.weight) if values is None else values * grid.weight
+    dtype = generator.readout_weight.dtype
+    sampling_dtype = torch.promote_types(dtype, torch.float32)
+    with autocast_off(generator.readout_weight):
+        positions = grid.positions(bounds, device=generator.readout_weight.device, dtype=sampling_dtype)
+        window_values = _window_values(window, grid, positions)
         if not generator.factored:
-            whole = generator(positions).unflatten(0, (out_channels, -1))
-            return (whole if values is None else _windowed(whole, values)).to(reference.dtype)
+            weight = generator(positions).unflatten(0, (out_channels, -1))
+            return _apply_window(weight, window_values).to(dtype)
         readout, features = _factors(generator, positions)
         readout = readout.unflatten(0, (out_channels, -1))
-        if values is None:
-            return FactoredWeight(readout, features.to(reference.dtype))
-        if values.dim() == features.dim() - 1:
-            return FactoredWeight(readout, (features * values).to(reference.dtype))
-        whole = FactoredWeight(readout.to(dtype), features).dense()
-        return _windowed(whole, values).to(reference.dtype)
+        if window_values is not None and window_values.dim() == features.dim():  # a window per output channel
+            weight = FactoredWeight(readout.to(sampling_dtype), features).dense()
+            return _apply_window(weight, window_values).to(dtype)
+        if window_values is not None:
+            features = features * window_values
+        return FactoredWeight(readout, features.to(dtype))
 
 
 def count_features(generator: Generator, window: GaussianWindow | None) -> int:
-    """Features of the factored weight that :func:`sample_weight` gives, 0 where it gives a dense one."""
+    """Return the number of features of the weight that :func:`sample_weight` gives; 0 if that is dense."""
     if not generator.factored or (window is not None and window.per_channel):
         return 0
     return generator.readout_weight.shape[1] + (generator.readout_bias is not None)
 
 
+def _window_values(window: GaussianWindow | None, grid: Grid, positions: Tensor) -> Tensor | None:
+    """Return the window times the weight of a sample at this resolution, or None where both are 1."""
+    values = None if window is None else window(positions)
+    if grid.weight == 1:
+        return values
+    if values is None:
+        return torch.full_like(positions[0], grid.weight)
+    return values * grid.weight
+
+
 def _factors(generator: Generator, positions: Tensor) -> tuple[Tensor, Tensor]:  # (C, M'), (M', *K)
-    """Readout and features; the readout's constant is one more feature that is 1 everywhere."""
+    """Return readout and features; the bias of the readout belongs to one more feature, which is 1 everywhere."""
     features = evaluate_features(generator, positions)
     if generator.readout_bias is None:
         return generator.readout_weight, features
@@ -60,6 +68,10 @@ def _factors(generator: Generator, positions: Tensor) -> tuple[Tensor, Tensor]: 
     return readout, torch.cat([features, torch.ones_like(features[:1])])
 
 
-def _windowed(whole: Tensor, values: Tensor) -> Tensor:
-    """Kernels (out, in, *K) times a window (*K), or (out, *K) if it differs by channel."""
-    return whole * (values if values.dim() == whole.dim() - 2 else values[:, None])
+def _apply_window(weight: Tensor, window_values: Tensor | None) -> Tensor:
+    """Multiply kernels (out, in, *K) with a window (*K), or (out, *K) if it differs by channel."""
+    if window_values is None:
+        return weight
+    if window_values.dim() == weight.dim() - 2:
+        return weight * window_values
+    return weight * window_values[:, None]

@@ -1,6 +1,7 @@
 """Depthwise learned-size convolution followed by a pointwise one."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -10,14 +11,15 @@ from .._support.axes import CONVOLUTIONS
 from ..engines import Plan
 from ..generators import Generator
 from ..windows import Bounds, GaussianWindow
-from .arguments import per_axis
+from .arguments import ConvArguments
+from .conv_nd import ConvNd
 from .flexconv import FlexConv, FlexConv1d, FlexConv2d, FlexConv3d
 
 
 class Pointwise(nn.Module):
-    """A 1x1 convolution that keeps the variance: weights of standard deviation ``1 / sqrt(in)``, bias 0.
+    """A 1x1 convolution whose initial weights keep the variance: standard deviation ``1 / sqrt(in)``, bias 0.
 
-    ``nn.ConvNd`` would start with a third of the variance, and draw that again whenever it is reset by itself.
+    ``nn.ConvNd`` starts with a third of that variance, and would draw it again when reset on its own.
     """
 
     bias: nn.Parameter | None
@@ -40,7 +42,7 @@ class Pointwise(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw the weights anew, set the bias to zero."""
+        """Draw the weights anew; set the bias to zero."""
         nn.init.normal_(self.weight, std=self.weight.shape[1] ** -0.5)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -52,14 +54,14 @@ class Pointwise(nn.Module):
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"
 
 
-class SeparableFlexConv(nn.Module):
+class SeparableFlexConv(ConvNd):
     r"""One learned-size kernel per channel, then a 1x1 convolution that mixes the channels.
 
     .. math:: y_o = b_o + \sum_i V_{oi} (\psi_i * x_i)
 
-    The generator has ``in_channels`` outputs instead of ``out_channels * in_channels``, so most of a FlexConv's
-    parameters and multiplications go (CCNN, Knigge et al. 2023). Arguments as
-    :class:`~flexkern.layers.flexconv.FlexConv`, except ``groups``, which is given by the construction.
+    The generator has ``in_channels`` outputs instead of ``out_channels * in_channels``, which saves most parameters
+    and multiplications of a FlexConv (CCNN, Knigge et al. 2023). Arguments are those of
+    :class:`~flexkern.FlexConv2d`, except that ``groups`` must be 1.
 
     Example:
         >>> layer = SeparableFlexConv2d(16, 32, kernel_size=33, padding="same")
@@ -67,7 +69,6 @@ class SeparableFlexConv(nn.Module):
         torch.Size([2, 32, 32, 32])
     """
 
-    dims: ClassVar[int]
     depthwise_class: ClassVar[type[FlexConv]]
 
     def __init__(
@@ -90,10 +91,21 @@ class SeparableFlexConv(nn.Module):
         init_size: int | Sequence[int] | None = None,
         engine: str = "auto",
     ) -> None:
-        super().__init__()
         if groups != 1:
             raise ValueError(f"`groups` must be 1 for a separable convolution, which is depthwise, got {groups}.")
-        per_axis("out_channels", out_channels, 1, least=1)
+        arguments = ConvArguments.parse(
+            self.dims,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            padding,
+            dilation,
+            groups,
+            padding_mode,
+            causal=causal,
+        )
+        super().__init__(arguments)
         self.depthwise = self.depthwise_class(
             in_channels,
             in_channels,
@@ -115,22 +127,20 @@ class SeparableFlexConv(nn.Module):
         self.pointwise = Pointwise(in_channels, out_channels, bias=bias, dims=self.dims, device=device, dtype=dtype)
 
     def reset_parameters(self) -> None:
-        """Draw both parts anew."""
+        """Draw both steps anew."""
         self.depthwise.reset_parameters()
         self.pointwise.reset_parameters()
 
     @property
-    def in_channels(self) -> int:
-        return self.depthwise.in_channels
+    def arguments(self) -> ConvArguments:
+        """The checked arguments, at the resolution that the layer serves now."""
+        own = self._arguments
+        return replace(self.depthwise.arguments, out_channels=own.out_channels, groups=own.groups)
 
     @property
-    def out_channels(self) -> int:
-        return self.pointwise.weight.shape[0]
-
-    @property
-    def kernel_size(self) -> tuple[int, ...]:
-        """The horizon: samples per axis of the whole grid."""
-        return self.depthwise.kernel_size
+    def bias(self) -> nn.Parameter | None:
+        """The output bias, which belongs to the pointwise step."""
+        return self.pointwise.bias
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -148,12 +158,12 @@ class SeparableFlexConv(nn.Module):
         return self.pointwise.weight * self.depthwise.weight.squeeze(1)
 
     def plan(self, shape: Sequence[int], *, channels_last: bool = False) -> Plan:
-        """How the depthwise step convolves an input of ``shape``."""
+        """Return how the depthwise step convolves an input of ``shape``."""
         return self.depthwise.plan(shape, channels_last=channels_last)
 
     def forward(self, input: Tensor) -> Tensor:
-        mixed: Tensor = self.pointwise(self.depthwise(input))
-        return mixed
+        output: Tensor = self.pointwise(self.depthwise(input))
+        return output
 
 
 class SeparableFlexConv1d(SeparableFlexConv):
