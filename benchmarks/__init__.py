@@ -1,1 +1,1 @@
-"""Measurements: single convolutions against other libraries, whole training steps against the authors' algorithm."""
+"""Measure single convolutions, training steps and adaptive layers against other implementations."""

@@ -1,7 +1,8 @@
-"""Measures the adaptive convolution against the ways to write it in plain torch."""
+"""Measure the adaptive convolution against the ways to write it in plain torch."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import functools
 import itertools
@@ -18,8 +19,11 @@ from flexkern.app.measure.memory import peak_memory
 from flexkern.app.measure.timing import ROUNDS, interleave, time_runs
 from flexkern.layers import AdaptiveConv2d
 
+from .options import RESULTS, add_shared_options, apply_shared_options, names_in
+from .options import say as print_line
 from .store import Entry, ResultsFile
 
+ABOUT = "measure adaptive convolutions against plain torch"
 SEED = 0
 PASSES = ("forward", "forward+backward")
 
@@ -43,12 +47,12 @@ class AdaptiveCase:
 
     @property
     def name(self) -> str:
-        """What tells it from all others."""
+        """The unique name of the case."""
         channels = f"{self.in_channels}->{self.out_channels}"
         return f"{self.batch}x{channels} k{self.kernel} {self.side}px {self.direction}"
 
     def build(self) -> tuple[AdaptiveConv2d, Tensor]:
-        """The layer and an input."""
+        """Return the layer and an input."""
         torch.manual_seed(SEED)
         layer = AdaptiveConv2d(self.in_channels, self.out_channels, self.kernel, padding="same", bias=False)
         x = torch.randn(self.batch, self.in_channels, self.side, self.side)
@@ -56,7 +60,7 @@ class AdaptiveCase:
 
 
 def unfolded(layer: AdaptiveConv2d, x: Tensor) -> Tensor:
-    """The usual way: unfold, a grouped convolution, tanh, product, sum."""
+    """Compute the layer the usual way: unfold, a grouped convolution, tanh, product, sum."""
     (k, _), outputs, channels = layer.kernel_size, layer.out_channels, layer.in_channels
     z = F.conv2d(x, layer.generator_weight, layer.generator_bias, padding=k // 2, groups=channels)
     kernels = torch.tanh(z).view(len(x), channels, outputs, k * k, -1)
@@ -65,7 +69,7 @@ def unfolded(layer: AdaptiveConv2d, x: Tensor) -> Tensor:
 
 
 def shifted(layer: AdaptiveConv2d, x: Tensor) -> Tensor:
-    """The same with shifted slices instead of unfolding, one tap after the other, as the public scripts do it."""
+    """Compute the layer with shifted slices, one tap after the other, as the public scripts do."""
     (k, _), outputs, channels = layer.kernel_size, layer.out_channels, layer.in_channels
     z = F.conv2d(x, layer.generator_weight, layer.generator_bias, padding=k // 2, groups=channels)
     kernels = torch.tanh(z).view(len(x), channels, outputs, k * k, *x.shape[2:])
@@ -86,15 +90,15 @@ CONTESTANTS: dict[str, Callable[[AdaptiveConv2d, Tensor], Tensor]] = {
 
 
 def claims() -> Iterator[AdaptiveCase]:
-    """The two layers of which a speed is claimed."""
+    """Yield the two layers whose speed is claimed."""
     for (channels, least), index in itertools.product(((16, (4.0, 3.0)), (3, (2.5, 2.0))), range(2)):
         yield AdaptiveCase(8, channels, 16, 3, 32, PASSES[index], least[index])
 
 
 def grid() -> Iterator[AdaptiveCase]:
-    """Kernels 3 to 7, channels 1 to 64, images of 28 to 64 pixels, where the kernels of all positions fit into 1 GiB.
+    """Yield kernels 3 to 7, channels 1 to 64, images of 28 to 64 pixels, if all per-position kernels fit into 1 GiB.
 
-    Unfolding holds several times as much; what is left out are wide kernels of many channels at 64 pixels.
+    Unfolding needs several times as much. Wide kernels of many channels at 64 pixels are left out.
     """
     for kernel, (ins, outs), side, direction in itertools.product(
         (3, 5, 7), ((1, 1), (1, 6), (3, 16), (16, 16), (64, 64)), (28, 64), PASSES
@@ -107,6 +111,22 @@ def grid() -> Iterator[AdaptiveCase]:
 SUBSETS: dict[str, Callable[[], Iterator[AdaptiveCase]]] = {"claims": claims, "full": grid}
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subset of cases and the contestants."""
+    parser.add_argument("--subset", default="claims", metavar="S", help="claims (default) or full")
+    parser.add_argument("--only", default="", metavar="A,B", help="contestants, by default all: ours,unfold,...")
+    add_shared_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, writing after every case."""
+    apply_shared_options(options)
+    out = options.out or RESULTS / "adaptive" / f"{options.subset}.json"
+    measure_adaptive(options.subset, out, only=names_in(options.only), rounds=options.rounds, say=print_line)
+    print(f"written to {out}")
+    return 0
+
+
 def measure_adaptive(
     subset: str,
     out: str | Path,
@@ -115,7 +135,7 @@ def measure_adaptive(
     rounds: int = ROUNDS,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Entry]:
-    """Measures the cases that ``out`` does not hold yet; returns all of them that it then holds."""
+    """Measure the cases that ``out`` lacks; return all cases that it then has."""
     if subset not in SUBSETS:
         raise ValueError(f"unknown `--subset` {subset}; known: {', '.join(SUBSETS)}.")
     for name in only:
@@ -131,11 +151,11 @@ def measure_adaptive(
 
 
 def measure_case(case: AdaptiveCase, names: Sequence[str], rounds: int = ROUNDS) -> Entry:
-    """Times in turns, relative errors against float64, and memory of one run in a process of its own."""
-    torch._dynamo.reset()  # else the ninth case would be left eager
+    """Measure times in turns, relative errors against float64, and the memory of one run in its own process."""
+    torch._dynamo.reset()  # otherwise the ninth case would stay eager
     runs = {name: make_run(case, name) for name in names}
     for run in runs.values():
-        run()  # compiles, where that is what it does
+        run()  # compiles what is compiled
     first = {name: time_runs(run) for name, run in runs.items()}
     timings = interleave(runs, first, rounds)
     exact = _exact(case)
@@ -151,7 +171,7 @@ def measure_case(case: AdaptiveCase, names: Sequence[str], rounds: int = ROUNDS)
 
 
 def make_run(case: AdaptiveCase, contestant: str) -> Callable[[], Tensor]:
-    """One pass without arguments; gives the output."""
+    """Return a call of one pass, which returns the output."""
     layer, x = case.build()
     call: Callable[[Tensor], Tensor] = functools.partial(CONTESTANTS[contestant], layer)
     if contestant.endswith("compiled"):
@@ -183,12 +203,12 @@ def _memory_here(case: AdaptiveCase, contestant: str, threads: int) -> int | Non
     if contestant.endswith("compiled"):
         make_run(case, contestant)()  # the compiler's own memory
     else:
-        make_run(dataclasses.replace(case, batch=1, side=8), contestant)()  # what torch loads late
+        make_run(dataclasses.replace(case, batch=1, side=8), contestant)()  # loads what torch loads lazily
     return peak_memory(make_run(case, contestant))[1]
 
 
 def describe(entry: Entry) -> str:
-    """One line: the case, our time, and how many times longer the others took."""
+    """Return one line: the case, our time, and how many times longer the others took."""
     ours = entry["results"].get("ours", {}).get("seconds")
     if ours is None:
         return str(entry["name"])

@@ -1,8 +1,8 @@
-"""The algorithm of the FlexConv authors' code, rendered plainly: what it computes, not how fast it could be.
+"""The algorithm of the FlexConv authors' code in plain operations: what it computes, not how fast it could be.
 
 Sequences: FFTs of the unrounded length L + K - 1 and a complex ``einsum``; images and volumes: always torch's direct
-convolution. Kernels are dense, out x in, generated over the cropped grid in every forward pass. Theirs omits the length
-of the inverse transform and is wrong where L + K - 1 is odd; here it is given.
+convolution. Kernels are dense, out x in, generated over the cropped grid in every forward pass. The original omits the
+length of the inverse transform and is wrong where L + K - 1 is odd; here the length is passed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .problems import Point
 
 
 def sequence_convolution(x: Tensor, kernel: Tensor, padding: tuple[int, int], *, depthwise: bool = False) -> Tensor:
-    """(B, in, L), (out, in, K) -> (B, out, L + left + right - K + 1) by FFTs as long as the padded signal."""
+    """Convolve (B, in, L) and (out, in, K) to (B, out, L + left + right - K + 1) by FFTs of the padded length."""
     left, right = padding
     outputs = x.shape[-1] + left + right - kernel.shape[-1] + 1
-    if kernel.shape[-1] % 2 == 0:  # they make every kernel odd by a zero at its old end
+    if kernel.shape[-1] % 2 == 0:  # the authors make every kernel odd by a zero at its old end
         kernel, left = F.pad(kernel, (1, 0)), left + 1
     x = F.pad(x, (left, right))
     length = x.shape[-1]
@@ -37,12 +37,12 @@ def sequence_convolution(x: Tensor, kernel: Tensor, padding: tuple[int, int], *,
 
 
 def convolution(problem: ConvProblem) -> Callable[[Tensor, Tensor], Tensor]:
-    """The call for a sequence; see :func:`refuse` for the others."""
+    """Return the call for a sequence; :func:`refuse` refuses other problems."""
     return lambda x, weight: sequence_convolution(x, weight, problem.padding[0], depthwise=problem.depthwise)
 
 
 def refuse(point: Point) -> str | None:
-    """With two and three axes the authors call torch, which is measured already."""
+    """Return why a point is left out: with two and three axes the authors call torch."""
     return "the same as torch" if len(point.problem.signal) > 1 else None
 
 
@@ -56,7 +56,7 @@ class AuthorsConv(nn.Module):
         self.layer = layer
 
     def kernel(self) -> Tensor:  # shape: (out, in, *size)
-        """Generator times window over the cropped grid."""
+        """Return generator times window over the cropped grid."""
         layer, dtype = self.layer, self.layer.generator.readout_weight.dtype
         positions = make_grid(layer.kernel_size, bounds=layer.bounds, causal=layer.dims == 1, dtype=dtype)
         assert layer.window is not None
@@ -71,9 +71,9 @@ class AuthorsConv(nn.Module):
 
 
 def authors_model(model: nn.Module) -> nn.Module:
-    """A copy of the model with the same parameters, every FlexConv of which computes as the authors do.
+    """Return a copy of the model with the same parameters whose FlexConv layers compute as the authors do.
 
-    Their images are contiguous: which memory layout is the faster one is for our engines to know.
+    Images stay contiguous: converting them to channels last is part of our engines.
     """
     copied = copy.deepcopy(model)
     for name in [name for name, module in copied.named_modules() if isinstance(module, ChannelsLast)]:

@@ -1,4 +1,4 @@
-"""Who is measured: our engines, torch, the authors' algorithm and other libraries, all behind one call."""
+"""The contestants: our engines, torch, the authors' algorithm and other libraries, all behind one call."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from .reference import direct_convolution
 Convolve = Callable[[Tensor, Tensor], Tensor]
 
 DENSE_LIMIT, DEPTHWISE_LIMIT = 6e10, 5e9
-"""Multiplications of direct convolution, all passes together, that take some seconds on two cores; depthwise
+"""Multiplications of direct convolution, all passes together, that take a few seconds on two cores. Depthwise
 gradients run at a tenth of the speed."""
 SLOW_SECONDS, SLOW_RATIO = 0.5, 5.0
-"""A forced engine is left out where it is expected to take longer than this and that many times the best."""
+"""A forced engine is left out if its estimate exceeds both this time and this multiple of the best estimate."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,11 @@ class Contestant:
     """One way to convolve.
 
     Attributes:
-        make: gives the call for a problem; raises ImportError where a package is missing.
-        refuse: why it cannot, or should not, take a point; None if it can.
-        channels_last: keeps all tensors in that memory layout, as a whole network would be.
-        flipped: convolves in the mathematical sense, so its kernel is given backwards.
+        make: returns the call for a problem; raises ImportError where a package is missing.
+        refuse: returns why the contestant cannot, or should not, take a point; None if it can.
+        ours: whether it is an engine of this library.
+        channels_last: whether all tensors are in that memory format, as in a network.
+        flipped: whether it convolves in the mathematical sense, so that its kernel is passed reversed.
     """
 
     name: str
@@ -47,28 +48,31 @@ class Contestant:
 
 
 def direct_is_slow(point: Point) -> str | None:
-    """A reason to leave direct convolution out."""
+    """Return a reason to leave direct convolution out, or None."""
     work = point.problem.multiplications * point.passes
     limit = DEPTHWISE_LIMIT if point.problem.depthwise and point.backward else DENSE_LIMIT
     return f"too slow: {work:.1e} multiplications" if work > limit else None
 
 
 def engine_is_slow(name: str, point: Point) -> str | None:
-    """A reason to leave one of our engines out; the chooser's own is always run."""
+    """Return a reason to leave one of our engines out, or None; the chosen engine always runs."""
     if name in ("auto", "direct"):
         return direct_is_slow(point) if name == "direct" else None
     try:
-        best, forced = (
-            sum(step.seconds for step in plan_conv(point.problem, engine).passes[: point.passes])
-            for engine in ("auto", name)
-        )
+        best = _estimate(point, "auto")
+        forced = _estimate(point, name)
     except ValueError as error:  # an engine may have no plan for a problem
         return str(error)
     return f"too slow: estimated {forced:.1f} s" if forced > max(SLOW_SECONDS, SLOW_RATIO * best) else None
 
 
+def _estimate(point: Point, engine: str) -> float:
+    passes = plan_conv(point.problem, engine).passes[: point.passes]
+    return sum(step.seconds for step in passes)
+
+
 def layout_is_the_same(point: Point) -> str | None:
-    """Why channels_last is left out: nothing to compare the chooser with."""
+    """Return why channels_last is left out: there is nothing to compare the chosen engine with."""
     return "one axis has no channels_last layout" if len(point.problem.signal) == 1 else direct_is_slow(point)
 
 
@@ -106,7 +110,11 @@ CONTESTANTS = {
 
 
 def select(names: Sequence[str] = ()) -> list[Contestant]:
-    """The contestants of these names, all by default; a ValueError names the nearest for a wrong one."""
+    """Return the contestants with these names, by default all.
+
+    Raises:
+        ValueError: for an unknown name; the message names the nearest.
+    """
     for name in names:
         if name not in CONTESTANTS:
             known = ", ".join(CONTESTANTS)
@@ -115,7 +123,7 @@ def select(names: Sequence[str] = ()) -> list[Contestant]:
 
 
 def make_tensors(problem: ConvProblem, seed: int = 0) -> list[Tensor]:
-    """Input, weight and gradient of the output: white noise, such that the output is of size one."""
+    """Return input, weight and output gradient: white noise, scaled so that the output has deviation one."""
     generator = torch.Generator().manual_seed(seed)
     per_output = problem.multiplications / (problem.batch * problem.out_channels * math.prod(problem.output_size))
     shapes = [
@@ -128,7 +136,7 @@ def make_tensors(problem: ConvProblem, seed: int = 0) -> list[Tensor]:
 
 
 def make_run(contestant: Contestant, point: Point, tensors: Sequence[Tensor]) -> Callable[[], list[Tensor]]:
-    """One run without arguments: output and, if wanted, gradients of input and weight (:func:`restore` them)."""
+    """Return a run without arguments: output and, if wanted, gradients of input and weight (see :func:`restore`)."""
     call = contestant.make(point.problem)
     x, weight, gradient = (tensor.clone(memory_format=_layout(contestant, tensor)) for tensor in tensors)
     if contestant.flipped:
@@ -150,7 +158,7 @@ def make_run(contestant: Contestant, point: Point, tensors: Sequence[Tensor]) ->
 
 
 def restore(contestant: Contestant, results: Sequence[Tensor]) -> list[Tensor]:
-    """Results as if the kernel had not been flipped."""
+    """Return the results as if the kernel had not been reversed."""
     if contestant.flipped and len(results) > 1:
         return [*results[:2], results[2].flip(tuple(range(2, results[2].dim())))]
     return list(results)

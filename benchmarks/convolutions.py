@@ -1,7 +1,8 @@
-"""Measures single convolutions: time, error and memory of every contestant at every point of a subset."""
+"""Measure single convolutions: time, error and memory of every contestant at every point of a subset."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 import time
@@ -16,13 +17,36 @@ from flexkern.app.measure.timing import ROUNDS, SLOW, Run, interleave, rounds_fo
 from flexkern.engines import plan_conv
 
 from .contestants import Contestant, make_run, make_tensors, restore, select
+from .options import RESULTS, add_shared_options, apply_shared_options, names_in, say
 from .problems import Point, left_out, subset
 from .reference import exact_results, relative_errors
 from .store import Entry, ResultsFile
-from .summary import WRONG, standing
+from .summary import WRONG, standing, summary_lines
 
+ABOUT = "measure single convolutions against other libraries"
 SEED = 0
 Say = Callable[[str], None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the subset of points, the contestants and limits."""
+    parser.add_argument("--subset", default="quick", metavar="S", help="quick (default), full, claims or growth")
+    parser.add_argument("--only", default="", metavar="A,B", help="contestants, by default all: auto,torch,...")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="a sample: every Nth point")
+    parser.add_argument("--minutes", type=float, metavar="M", help="begin no new point after M minutes")
+    add_shared_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, writing after every point, and print the summary."""
+    apply_shared_options(options)
+    out = options.out or RESULTS / f"conv-{options.subset}.json"
+    limits = {"every": options.every, "minutes": options.minutes, "rounds": options.rounds}
+    entries = measure_subset(options.subset, out, only=names_in(options.only), say=say, **limits)
+    print()
+    print("\n".join(summary_lines(entries)))
+    print(f"written to {out}")
+    return 0
 
 
 def measure_subset(
@@ -35,17 +59,21 @@ def measure_subset(
     rounds: int = ROUNDS,
     say: Say = lambda text: None,
 ) -> list[Entry]:
-    """Measures the points of a subset that ``out`` does not hold yet; returns all of them that it then holds.
+    """Measure the points of a subset that ``out`` lacks; return all points of the subset that it then has.
 
     Args:
+        name: of the subset.
+        out: file of results.
         only: names of contestants, all by default.
-        every: takes every so-maniest point, for a sample of the subset.
-        minutes: no new point is begun after that many.
+        every: measure every Nth point only, for a sample of the subset.
+        minutes: begin no new point after this many minutes.
+        rounds: rounds per contestant.
         say: called with one line per point.
     """
-    points, contestants = subset(name)[::every], select(only)
-    left = {"left_out": left_out()} if name == "full" else {}
-    file = ResultsFile(out, subset=name, every=every, seed=SEED, rounds=rounds, **left)
+    points = subset(name)[::every]
+    contestants = select(only)
+    omitted = {"left_out": left_out()} if name == "full" else {}
+    file = ResultsFile(out, subset=name, every=every, seed=SEED, rounds=rounds, **omitted)
     began = time.monotonic()
     for number, point in enumerate(points, 1):
         if file.has(point.name, [contestant.name for contestant in contestants]):
@@ -62,14 +90,18 @@ def measure_subset(
 def measure_point(
     point: Point, contestants: Sequence[Contestant], rounds: int = ROUNDS, *, give_up: bool = True
 ) -> Entry:
-    """Every contestant at one point: {"name", ..., "results": {contestant: timing, errors, memory or a reason}}."""
+    """Measure every contestant at one point.
+
+    Returns:
+        {"name", ..., "results": {contestant: timing, errors and memory, or a reason}}.
+    """
     tensors = make_tensors(point.problem, SEED)
     exact = exact_results(point, tensors)
     results: dict[str, Entry] = {}
     runs: dict[str, Run] = {}
     first: dict[str, float] = {}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"fft_conv_pytorch")  # it indexes with a list, every time
+        warnings.filterwarnings("ignore", module=r"fft_conv_pytorch")  # it indexes with a list at every call
         for contestant in contestants:
             fastest = min(first.values(), default=math.inf) if give_up else math.inf
             results[contestant.name], run = enter(contestant, point, tensors, exact, fastest)
@@ -96,23 +128,31 @@ def enter(
     exact: Sequence[Tensor],
     fastest: float = math.inf,
 ) -> tuple[Entry, Run | None]:
-    """Warms a contestant up: its errors, memory and first time with its run; or why it does not take part, and None.
+    """Warm a contestant up.
 
-    ``fastest`` is the best time so far: those far behind it run once.
+    Args:
+        contestant: who runs.
+        point: what is computed.
+        tensors: input, weight and gradient.
+        exact: the correct results.
+        fastest: best time so far; a contestant far behind it runs once.
+
+    Returns:
+        Errors, memory and first time with the run; or why the contestant does not take part, and None.
     """
     reason = contestant.refuse(point)
     if reason:
         return {"skipped": reason}, None
     try:
         run = make_run(contestant, point, tensors)
-        (found, seconds), memory = peak_memory(lambda: _timed(run))
-        errors = relative_errors(restore(contestant, found), exact)
-        del found
+        (outputs, seconds), memory = peak_memory(lambda: _timed(run))
+        errors = relative_errors(restore(contestant, outputs), exact)
+        del outputs
         if seconds <= SLOW and rounds_for(seconds, fastest):  # the first run may have loaded and planned something
             (_, seconds), memory = peak_memory(lambda: _timed(run))
     except ImportError as error:
         return {"skipped": f"not installed: {error}"}, None
-    except Exception as error:  # another library's trouble is a result, not the end of a long run
+    except Exception as error:  # an error in another library is a result and must not end a long run
         return {"failed": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}, None
     if not max(errors.values()) <= WRONG:
         return {"failed": f"wrong result: relative error {max(errors.values()):.1e}"}, None
@@ -126,8 +166,9 @@ def enter(
 
 
 def describe(entry: Entry) -> str:
-    """One line: the point, the chooser's time and engines, the fastest other."""
-    place, auto = standing(entry), entry["results"].get("auto", {})
+    """Return one line: the point, time and engines of the chooser, the fastest other contestant."""
+    place = standing(entry)
+    auto = entry["results"].get("auto", {})
     if "failed" in auto:
         return f"{entry['name']}: auto FAILED, {auto['failed']}"
     if place is None:

@@ -1,4 +1,4 @@
-"""Other libraries' FFT convolutions, each behind ``convolve(input, weight)``; imported when first asked for."""
+"""FFT convolutions of other libraries, each as ``convolve(input, weight)``; imported on first use."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ from .problems import Point
 Convolve = Callable[[Tensor, Tensor], Tensor]
 
 PRODUCT_LIMIT = 4e7
-"""Complex values, all passes together, that take some seconds on two cores: some libraries form every product of two
-spectra before they add them up."""
+"""Complex values, all passes together, that take a few seconds on two cores: some libraries store every product of two
+spectra before they add them."""
 
 
 def fft_conv_pytorch(problem: ConvProblem) -> Convolve:
-    """``fft_conv`` of fft-conv-pytorch."""
+    """Return ``fft_conv`` of fft-conv-pytorch."""
     return _with_padding(_load("fft_conv_pytorch").fft_conv, problem)
 
 
 def torch_fftconv(problem: ConvProblem) -> Convolve:
-    """``fft_conv1d/2d/3d`` of torch-fftconv."""
+    """Return ``fft_conv1d/2d/3d`` of torch-fftconv."""
     return _with_padding(getattr(_load("torch_fftconv"), f"fft_conv{len(problem.signal)}d"), problem)
 
 
 def julius(problem: ConvProblem) -> Convolve:
-    """``fft_conv1d`` of julius: blocks of five kernels."""
+    """Return ``fft_conv1d`` of julius, which uses blocks of five kernels."""
     call = _load("julius").fft_conv1d
     return lambda x, weight: call(pad(x, problem.padding, "zeros"), weight)
 
 
 def nvsubquadratic(problem: ConvProblem) -> Convolve:
-    """``fftconv1d/2d/3d_fp32_bhl`` of nvsubquadratic.ops: depthwise, length kept, kernels (1, C, *K)."""
+    """Return ``fftconv1d/2d/3d_fp32_bhl`` of nvsubquadratic.ops: depthwise, same length, kernels (1, C, *K)."""
     operations = _load("nvsubquadratic.ops.fftconv")
     prefix = "causal_" if _is_causal(problem) else ""
     call = getattr(operations, f"{prefix}fftconv{len(problem.signal)}d_fp32_bhl")
@@ -46,7 +46,7 @@ def nvsubquadratic(problem: ConvProblem) -> Convolve:
 
 
 def refuse_products(point: Point) -> str | None:
-    """Some libraries form all products of spectra at once."""
+    """Return why a library that stores all products of spectra is left out, or None."""
     p = point.problem
     extended = [n + left + right for n, (left, right) in zip(p.signal, p.padding, strict=True)]
     products = point.passes * p.batch * p.out_channels * p.in_channels // p.groups * math.prod(extended) // 2
@@ -54,14 +54,14 @@ def refuse_products(point: Point) -> str | None:
 
 
 def refuse_julius(point: Point) -> str | None:
-    """One axis, one group."""
+    """Return why julius is left out, or None: it takes one axis and one group."""
     if len(point.problem.signal) > 1 or point.problem.groups > 1:
         return "one axis and one group only"
     return None
 
 
 def refuse_nvsubquadratic(point: Point) -> str | None:
-    """Depthwise, with a kernel at most twice the signal."""
+    """Return why nvsubquadratic is left out, or None: it is depthwise, with a kernel at most twice the signal."""
     p = point.problem
     if not p.depthwise:
         return "depthwise only"
@@ -70,7 +70,7 @@ def refuse_nvsubquadratic(point: Point) -> str | None:
 
 
 def _with_padding(call: Callable[..., Tensor], problem: ConvProblem) -> Convolve:
-    """Their own padding where it is symmetric, ours in front of it otherwise."""
+    """Use the library's padding where it is symmetric; otherwise pad before the call."""
     if all(left == right for left, right in problem.padding):
         return functools.partial(call, padding=tuple(left for left, _ in problem.padding), groups=problem.groups)
     return lambda x, weight: call(pad(x, problem.padding, "zeros"), weight, groups=problem.groups)
@@ -81,5 +81,5 @@ def _is_causal(problem: ConvProblem) -> bool:
 
 
 def _load(name: str) -> Any:
-    """A module; missing packages are the caller's to report."""
+    """Import a module; the caller reports missing packages."""
     return importlib.import_module(name)

@@ -1,4 +1,4 @@
-"""What is measured: the grid of convolutions, and the named parts of it."""
+"""The convolutions that are measured: a grid, and named subsets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flexkern.engines import ConvProblem
 
 LARGEST_INPUT = 2**24
 LARGEST_WEIGHT = 2**26
-"""Values; larger tensors fill the memory of a small machine several times over."""
+"""Largest number of values: larger tensors exceed the memory of a small machine."""
 
 KERNELS = {1: (3, 9, 31, 101, 301, 1301, 8192, 65536), 2: (3, 5, 7, 11, 17, 33, 65), 3: (3, 5, 9, 17)}
 LENGTHS = {1: (128, 1024, 8192, 65536, 262144), 2: (16, 32, 64, 128, 256), 3: (16, 32, 48)}
@@ -20,7 +20,7 @@ CHANNELS = {"dense": 24, "depthwise": 64}
 
 @dataclass(frozen=True)
 class Point:
-    """One convolution, and whether its gradients are computed too.
+    """One convolution, and whether its gradients are computed as well.
 
     Example:
         >>> make_point("dense", 1, (128,), 9, backward=False).name
@@ -37,12 +37,12 @@ class Point:
 
     @property
     def passes(self) -> int:
-        """Convolutions that are computed: one, or three with both gradients."""
+        """Number of convolutions computed: one, or three with both gradients."""
         return 3 if self.backward else 1
 
     @property
     def name(self) -> str:
-        """What tells it from all others."""
+        """The unique name of the point."""
         p = self.problem
         shape = "x".join(map(str, (p.batch, p.in_channels, *p.signal)))
         causal = " causal" if all(right == 0 < left for left, right in p.padding) else ""
@@ -51,7 +51,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Claim:
-    """What must hold: at ``point`` the chooser's engine is ``least`` times as fast as contestant ``against``."""
+    """An aim: at ``point`` the chosen engine is ``least`` times as fast as contestant ``against``."""
 
     point: Point
     against: str
@@ -68,7 +68,7 @@ def make_point(
     channels: int | None = None,
     causal: bool = False,
 ) -> Point:
-    """A convolution that keeps the length of its signal; an even kernel reaches one sample further to the right."""
+    """Return a convolution that keeps the length of its signal; an even kernel has one more sample on the right."""
     width = channels or CHANNELS[kind]
     before = kernel - 1 if causal else (kernel - 1) // 2
     problem = ConvProblem(
@@ -84,7 +84,7 @@ def make_point(
 
 
 def kernel_sizes(dims: int, length: int) -> tuple[int, ...]:
-    """Kernel sizes for a signal of ``length`` samples per axis.
+    """Return the kernel sizes for a signal of ``length`` samples per axis.
 
     Example:
         >>> kernel_sizes(1, 128), kernel_sizes(2, 16)
@@ -96,7 +96,7 @@ def kernel_sizes(dims: int, length: int) -> tuple[int, ...]:
 
 
 def whole_grid() -> Iterator[Point]:
-    """Every point, also those too large to run."""
+    """Yield every point, also those too large to run."""
     for dims, lengths in LENGTHS.items():
         for length, kind, batch in itertools.product(lengths, CHANNELS, (1, 64)):
             for kernel, backward in itertools.product(kernel_sizes(dims, length), (False, True)):
@@ -104,7 +104,7 @@ def whole_grid() -> Iterator[Point]:
 
 
 def too_large(point: Point) -> bool:
-    """Whether input or weight hold more values than a small machine can take."""
+    """Return whether input or weight have more values than a small machine can process."""
     p = point.problem
     inputs = p.batch * p.in_channels * math.prod(p.signal)
     weights = p.out_channels * p.in_channels // p.groups * math.prod(p.kernel)
@@ -112,12 +112,12 @@ def too_large(point: Point) -> bool:
 
 
 def left_out() -> list[str]:
-    """Names of the grid's points that are not run."""
+    """Return the names of points of the grid that are not run."""
     return [point.name for point in whole_grid() if too_large(point)]
 
 
 def growth_series() -> dict[str, list[Point]]:
-    """Cost against kernel size at a fixed signal, and against length at a fixed kernel; by the name of the series."""
+    """Return by name the series of kernel sizes at a fixed signal, and of lengths at a fixed kernel."""
 
     def points(signals: list[tuple[int, ...]], kernels: tuple[int, ...]) -> list[Point]:
         return [make_point("dense", 1, s, k, backward=True) for s, k in itertools.product(signals, kernels)]
@@ -131,7 +131,7 @@ def growth_series() -> dict[str, list[Point]]:
 
 
 def claims() -> list[Claim]:
-    """What single convolutions must reach."""
+    """Return the aims for single convolutions."""
     long = make_point("dense", 1, (160_000,), 1301, backward=False, channels=30, causal=True)
     wide = make_point("depthwise", 8, (32, 32), 33, backward=True)
     sizes = itertools.product((32, 56, 224), (7, 13, 21, 33))
@@ -144,7 +144,7 @@ def claims() -> list[Claim]:
 
 
 def _other_claims() -> list[Point]:
-    """Sequences that the prototype was measured on."""
+    """Return the sequences that the prototype was measured on."""
     return [
         make_point("dense", 64, (784,), 784, backward=False, channels=30, causal=True),
         make_point("dense", 8, (16_000,), 1301, backward=False, channels=30, causal=True),
@@ -167,7 +167,7 @@ SUBSETS = ("quick", "full", "claims", "growth")
 
 
 def subset(name: str) -> list[Point]:
-    """Points of "quick", "full", "claims" or "growth", each once."""
+    """Return the points of "quick", "full", "claims" or "growth", each once."""
     if name == "quick":
         points = _quick()
     elif name == "full":

@@ -1,4 +1,4 @@
-"""What is right: the same convolution and its gradients in float64, written plainly."""
+"""Correct results: the same convolution and its gradients in float64, in plain operations."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from flexkern.engines import ConvProblem, pad
 from .problems import Point
 
 DIRECT_LIMIT = 1e8
-"""Multiplications above which torch's direct convolution in float64 takes too long."""
+"""Multiplications above which torch's direct convolution in float64 is too slow."""
 PARTS = ("output", "input", "weight")
 
 
 def exact_results(point: Point, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Output and, if wanted, gradients of input and weight for (input, weight, gradient of the output); float64."""
+    """Return the output and, if wanted, gradients of input and weight in float64.
+
+    ``tensors`` are input, weight and gradient of the output.
+    """
     x, weight, gradient = (tensor.double() for tensor in tensors)
     small = point.problem.multiplications * point.passes <= DIRECT_LIMIT
     convolve = direct_convolution if small else fourier_convolution
@@ -33,12 +36,12 @@ def exact_results(point: Point, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def direct_convolution(x: Tensor, weight: Tensor, problem: ConvProblem) -> Tensor:
-    """Torch's own."""
+    """Convolve by torch."""
     return CONVOLUTIONS[len(problem.signal)](pad(x, problem.padding, "zeros"), weight, groups=problem.groups)
 
 
 def fourier_convolution(x: Tensor, weight: Tensor, problem: ConvProblem) -> Tensor:
-    """By transforms as long as the padded signal: nothing that wraps around reaches an output."""
+    """Convolve by transforms as long as the padded signal, so that nothing that wraps around affects an output."""
     extended = pad(x, problem.padding, "zeros")
     lengths, axes = extended.shape[2:], tuple(range(2, x.dim()))
     signal, kernel = torch.fft.rfftn(extended, dim=axes), torch.fft.rfftn(weight, s=lengths, dim=axes).conj()
@@ -49,9 +52,11 @@ def fourier_convolution(x: Tensor, weight: Tensor, problem: ConvProblem) -> Tens
 
 
 def relative_errors(results: Sequence[Tensor], exact: Sequence[Tensor]) -> dict[str, float]:
-    """Largest error over the largest value, for output and gradients; infinite where a result is not finite."""
+    """Return the largest error over the largest value for output and gradients; infinite if a result is not finite."""
     errors = {}
-    for part, one, other in zip(PARTS, results, exact, strict=False):
-        error = (torch.linalg.vector_norm(one - other, torch.inf) / torch.linalg.vector_norm(other, torch.inf)).item()
-        errors[part] = error if math.isfinite(error) else math.inf
+    for name, result, correct in zip(PARTS, results, exact, strict=False):
+        largest_error = torch.linalg.vector_norm(result - correct, torch.inf)
+        largest_value = torch.linalg.vector_norm(correct, torch.inf)
+        error = (largest_error / largest_value).item()
+        errors[name] = error if math.isfinite(error) else math.inf
     return errors

@@ -1,10 +1,11 @@
-"""Measures whole training steps - forward, loss, backward, Adam - ours against the authors' algorithm.
+"""Measure training steps - forward, loss, backward, Adam - of our layers and of the authors' algorithm.
 
-Beside them the alias penalty of the model, forward and backward: what it would add to ours.
+The alias penalty of the model, forward and backward, is measured as well: what it would add to a step.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,11 @@ from flexkern.regularisers import alias_penalty
 from flexkern.windows import size_parameters, sizes
 
 from .authors import authors_model
+from .options import RESULTS, add_shared_options, apply_shared_options
+from .options import say as print_line
 from .store import Entry, ResultsFile
 
+ABOUT = "measure training steps against the authors' algorithm"
 SEED = 0
 CLASSES = 10
 CONTESTANTS = ("ours", "authors")
@@ -32,7 +36,7 @@ CONTESTANTS = ("ours", "authors")
 
 @dataclass(frozen=True)
 class StepCase:
-    """One model at one window width; ``least`` is how many times faster than the authors ours must be, if known.
+    """One model at one window width; ``least`` is the ratio to the authors' time that ours must reach, if any.
 
     Example:
         >>> StepCase("flexnet7", (64, 3, 32, 32), 33, 0.15).name
@@ -48,11 +52,11 @@ class StepCase:
 
     @property
     def name(self) -> str:
-        """What tells it from all others."""
+        """The unique name of the case."""
         return f"{self.model} {'x'.join(map(str, self.input))} width {self.width:g}"
 
     def build(self) -> nn.Module:
-        """The model at its initial width, with the paper's window (cut off where it is 0.1 high)."""
+        """Return the model at its initial width, with the paper's window (cut off where it is 0.1 high)."""
         torch.manual_seed(SEED)
         window = {"width": self.width, "continuous": False}
         return create_model(
@@ -69,9 +73,24 @@ CASES = (
     StepCase("flextcn4", (8, 1, 16_000), 16_000, 0.075, 6),
 )
 GROWTH_LIMIT = 2.0
-"""How much longer FlexNet-7 may take at its largest width than at its smallest, ours."""
+"""Largest ratio of the times of our FlexNet-7 at its largest and smallest width."""
 PENALTY, PENALTY_LIMIT = "penalty", 0.03
-"""Part of a step, ours, that the alias penalty may take."""
+"""Largest share of our step that the alias penalty may take."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the choice of slow cases."""
+    parser.add_argument("--skip-slow", action="store_true", help="leave out what takes minutes per step")
+    add_shared_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, writing after every case."""
+    apply_shared_options(options)
+    out = options.out or RESULTS / "step.json"
+    measure_steps(out, skip_slow=options.skip_slow, rounds=options.rounds, say=print_line)
+    print(f"written to {out}")
+    return 0
 
 
 def measure_steps(
@@ -82,7 +101,7 @@ def measure_steps(
     rounds: int = ROUNDS,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Entry]:
-    """Measures the cases that ``out`` does not hold yet; returns all of them that it then holds.
+    """Measure the cases that ``out`` lacks; return all cases that it then has.
 
     ``skip_slow`` leaves out the authors' algorithm where it takes minutes per step.
     """
@@ -96,7 +115,7 @@ def measure_steps(
 
 
 def measure_case(case: StepCase, names: Sequence[str] = CONTESTANTS, rounds: int = ROUNDS) -> Entry:
-    """Times of the contestants' steps in turns, and the memory of one step of each in a process of its own."""
+    """Time the contestants' steps in turns, and measure the memory of one step of each in a process of its own."""
     steps = {name: make_step(case, name) for name in names}
     first = {name: time_runs(step) for name, step in steps.items()}
     timings = interleave(steps, first, rounds, give_up=False)
@@ -111,13 +130,13 @@ def measure_case(case: StepCase, names: Sequence[str] = CONTESTANTS, rounds: int
 
 
 def make_penalty(case: StepCase) -> Callable[[], object]:
-    """The alias penalty of the case's model and its gradients."""
+    """Return a call that computes the alias penalty of the case's model and its gradients."""
     model = case.build()
     return lambda: alias_penalty(model).backward()
 
 
 def make_step(case: StepCase, contestant: str) -> Callable[[], float]:
-    """One training step without arguments; gives the loss."""
+    """Return a call of one training step, which returns the loss."""
     model = case.build()
     if contestant == "authors":
         model = authors_model(model)
@@ -131,7 +150,7 @@ def make_step(case: StepCase, contestant: str) -> Callable[[], float]:
 
 
 def train_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, labels: Tensor) -> float:
-    """Forward, cross-entropy, backward, optimiser."""
+    """Run forward, cross-entropy, backward and optimiser; return the loss."""
     optimiser.zero_grad()
     loss = F.cross_entropy(model(x), labels)
     loss.backward()
@@ -140,33 +159,33 @@ def train_step(model: nn.Module, optimiser: torch.optim.Optimizer, x: Tensor, la
 
 
 def parameter_groups(model: nn.Module) -> list[dict[str, Any]]:
-    """Sizes get their gradients but a rate of 0: every step of a measurement does the same work."""
-    held = {id(parameter) for parameter in size_parameters(model)}
-    others = [parameter for parameter in model.parameters() if id(parameter) not in held]
+    """Return parameter groups in which sizes get gradients but a rate of 0, so that every step does the same work."""
+    size_ids = {id(parameter) for parameter in size_parameters(model)}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in size_ids]
     return [{"params": others}, {"params": size_parameters(model), "lr": 0.0}]
 
 
 def make_batch(shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Noise and labels."""
+    """Return noise and labels."""
     generator = torch.Generator().manual_seed(SEED)
     x = torch.randn(shape, generator=generator)
     return x, torch.randint(CLASSES, shape[:1], generator=generator)
 
 
 def step_memory(case: StepCase, contestant: str) -> int | None:
-    """Bytes that one step takes on top of model and data, measured in a new process."""
+    """Return the bytes that one step needs besides model and data, measured in a new process."""
     return in_own_process(_memory_here, case, contestant, torch.get_num_threads())
 
 
 def _memory_here(case: StepCase, contestant: str, threads: int) -> int | None:
     torch.set_num_threads(threads)
-    # A small step first: it loads what torch loads late, which is not the step's own need.
+    # A small step first: it loads what torch loads lazily, which does not belong to the step.
     make_step(dataclasses.replace(case, input=(2, *case.input[1:])), contestant)()
     return peak_memory(make_step(case, contestant))[1]
 
 
 def describe(entry: Entry) -> str:
-    """One line: the case, the times and their ratio."""
+    """Return one line: the case, the times and their ratio."""
     ours, theirs = (entry["results"].get(name, {}) for name in CONTESTANTS)
     text = f"{entry['name']}: ours {ours['seconds']:.3f} s"
     if "seconds" not in theirs:

@@ -1,4 +1,4 @@
-"""A file of results that grows point by point and can be continued."""
+"""A file of results that is written point by point and can be continued."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ Entry = dict[str, Any]
 class ResultsFile:
     """Results as one JSON object: how they were obtained, and ``points``, each a mapping with a ``name``.
 
-    Every point keeps the commit and the number of threads it was measured with; those of another commit are
-    measured anew. The file is rewritten after every point, so an interrupted run loses one point at most.
+    Every point records the commit and the number of threads it was measured with. Points of another commit are
+    measured again. The file is rewritten after every point, so an interrupted run loses one point at most.
     """
 
     def __init__(self, path: str | Path, **about: Any) -> None:
@@ -35,7 +35,7 @@ class ResultsFile:
         self.points: dict[str, Entry] = {point["name"]: point for point in read_points(self.path)}
 
     def has(self, name: str, contestants: Collection[str]) -> bool:
-        """Whether the point was measured in this setting, for all ``contestants``."""
+        """Return whether the point was measured in this setting for all ``contestants``."""
         point = self.points.get(name)
         return (
             point is not None
@@ -44,7 +44,7 @@ class ResultsFile:
         )
 
     def add(self, point: Entry) -> None:
-        """Keeps a point and writes the file."""
+        """Add a point and write the file."""
         written = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self.points[point["name"]] = {**point, **self.stamp, "written": written}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,11 @@ class ResultsFile:
 
 
 def read_points(path: str | Path) -> list[Entry]:
-    """Points of a results file, none if it does not exist; ``ValueError`` if it is something else."""
+    """Return the points of a results file, none if it does not exist.
+
+    Raises:
+        ValueError: the file holds something else.
+    """
     try:
         points = json.loads(Path(path).read_text(encoding="utf-8"))["points"]
         return [{**point, "name": str(point["name"]), "results": dict(point["results"])} for point in points]
@@ -63,17 +67,17 @@ def read_points(path: str | Path) -> list[Entry]:
 
 
 def describe_setting() -> Entry:
-    """Command (without the place of its results), versions, commit (-dirty if changed), machine, its costs, time."""
-    found = {"python": platform.python_version()}
+    """Return command, versions, commit ("-dirty" if files changed), machine, origin of the cost constants and date."""
+    versions = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
     date = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return {
         "command": command_without_places(),
-        "versions": found,
+        "versions": versions,
         "commit": commit(),
         "machine": machine(),
         "costs": costs_origin(),

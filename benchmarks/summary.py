@@ -1,4 +1,4 @@
-"""What the measured points say: how near the chooser is to the fastest, against whom it loses, how cost grows."""
+"""Summarise measured points: how close the chosen engine is to the fastest, where it loses, how cost grows."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from flexkern.engines import ENGINES
 from .store import Entry
 
 WRONG = 1e-3
-"""Relative error above which a result is no result."""
+"""Relative error above which a result is wrong."""
 NEAR = 1.15
-"""A chooser within this ratio of the fastest is as good as it."""
+"""Ratio to the fastest time up to which a choice counts as good."""
 LAST = "-channels-last"
 OURS = ("auto", "auto" + LAST, *ENGINES)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The chooser's engine at one point against the fastest other contestant, ours or not.
+    """The chosen engine at one point against the fastest other contestant, ours or not.
 
-    Some contestants run the very same plan: one of our engines, or torch where all is left to torch. ``choice`` is the
-    least time of all these over the least of the others: how good the choice was, without what our call takes on top
-    of torch's and without most of the noise. None where nobody else is left.
+    Some contestants run the same plan: one of our engines, or torch where every pass is torch's. ``choice`` is the
+    least time of these over the least time of the others. It rates the choice without the overhead of our call and
+    without most of the noise. It is None where no other contestant is left.
     """
 
     name: str
@@ -36,33 +36,36 @@ class Standing:
 
     @property
     def ratio(self) -> float:
-        """The chooser's time over the fastest time; at least 1."""
+        """Time of the chosen engine over the fastest time; at least 1."""
         return max(self.seconds / self.rival_seconds, 1.0)
 
 
 def times(entry: Entry) -> dict[str, float]:
-    """Median seconds of every contestant that took part."""
+    """Return the median seconds of every contestant that took part."""
     return {name: result["seconds"] for name, result in entry["results"].items() if "seconds" in result}
 
 
 def standing(entry: Entry, layout: str = "") -> Standing | None:
-    """The chooser in one memory layout ("" or "-channels-last") against all others that were given that layout.
+    """Compare the chosen engine in one memory layout ("" or "-channels-last") with all others in that layout.
 
-    None where the chooser or everybody else did not take part.
+    Return None where the chosen engine or all others did not take part.
     """
-    found = {name: seconds for name, seconds in times(entry).items() if name.endswith(LAST) == bool(layout)}
-    auto = found.pop("auto" + layout, None)
-    if auto is None or not found:
+    seconds_of = {name: seconds for name, seconds in times(entry).items() if name.endswith(LAST) == bool(layout)}
+    auto = seconds_of.pop("auto" + layout, None)
+    if auto is None or not seconds_of:
         return None
-    rival = min(found, key=lambda name: found[name])
-    alike = {name for name in found if _is_same(entry["results"], "auto" + layout, name)}
-    others = [found[name] for name in found.keys() - alike]
-    choice = max(min(auto, *(found[name] for name in alike), math.inf) / min(others), 1.0) if others else None
-    return Standing(entry["name"] + layout.replace("-", " "), auto, rival, found[rival], choice)
+    rival = min(seconds_of, key=lambda name: seconds_of[name])
+    same_plan = {name for name in seconds_of if _is_same(entry["results"], "auto" + layout, name)}
+    others = [seconds for name, seconds in seconds_of.items() if name not in same_plan]
+    choice = None
+    if others:
+        chosen = min([auto, *(seconds_of[name] for name in same_plan)])
+        choice = max(chosen / min(others), 1.0)
+    return Standing(entry["name"] + layout.replace("-", " "), auto, rival, seconds_of[rival], choice)
 
 
 def _is_same(results: Mapping[str, Entry], auto: str, name: str) -> bool:
-    """Whether a contestant runs the chooser's plan: our engine with equal passes, or torch if all is left to it."""
+    """Return whether a contestant runs the chosen plan: our engine with equal passes, or torch for all passes."""
     passes = (results[auto].get("engines"), results[auto].get("channels_last"))
     if "engines" in results[name]:
         return passes == (results[name]["engines"], results[name].get("channels_last"))
@@ -71,41 +74,46 @@ def _is_same(results: Mapping[str, Entry], auto: str, name: str) -> bool:
 
 
 def standings(entries: Iterable[Entry]) -> list[Standing]:
-    """Those of all points and layouts that have one, the worst first."""
-    found = [place for entry in entries for layout in ("", LAST) if (place := standing(entry, layout))]
-    return sorted(found, key=lambda place: -place.ratio)
+    """Return the standings of all points and layouts that have one, the worst first."""
+    places = []
+    for entry in entries:
+        for layout in ("", LAST):
+            place = standing(entry, layout)
+            if place is not None:
+                places.append(place)
+    return sorted(places, key=lambda place: -place.ratio)
 
 
 def near_share(places: Sequence[Standing]) -> float:
-    """Share of points at which the chooser is near the fastest."""
+    """Return the share of points at which the chosen engine is near the fastest."""
     return sum(place.ratio <= NEAR for place in places) / len(places)
 
 
 def choices(places: Iterable[Standing]) -> list[float]:
-    """How good the choice was wherever there was one, the worst first."""
+    """Return the rating of every choice, the worst first."""
     return sorted((place.choice for place in places if place.choice is not None), reverse=True)
 
 
 def ratios(entries: Iterable[Entry]) -> dict[str, list[float]]:
-    """For every peer, its time over the chooser's at each point that both took part in."""
-    found: dict[str, list[float]] = {}
+    """Return for every peer its time over that of the chosen engine, at each point that both took part in."""
+    ratios_of: dict[str, list[float]] = {}
     for entry in entries:
         seconds = times(entry)
         for name in seconds.keys() - set(OURS):
             ours = "auto" + LAST if name.endswith(LAST) else "auto"
             if ours in seconds:
-                found.setdefault(name, []).append(seconds[name] / seconds[ours])
-    return dict(sorted(found.items()))
+                ratios_of.setdefault(name, []).append(seconds[name] / seconds[ours])
+    return dict(sorted(ratios_of.items()))
 
 
 def largest_error(entries: Iterable[Entry], name: str = "auto") -> float:
-    """Largest relative error of a contestant, values and gradients."""
+    """Return the largest relative error of a contestant, in values and gradients."""
     errors = [max(entry["results"][name]["errors"].values()) for entry in entries if name in times(entry)]
     return max(errors, default=math.nan)
 
 
 def summary_lines(entries: Sequence[Entry]) -> list[str]:
-    """The verdict in words: first the rule, then every loss, then the wins."""
+    """Return the verdict in words: first the share of good choices, then every loss, then the wins."""
     places = standings(entries)
     if not places:
         return ["no point has both `auto` and another contestant."]
@@ -127,29 +135,29 @@ def summary_lines(entries: Sequence[Entry]) -> list[str]:
 
 
 def choice_lines(places: Sequence[Standing]) -> list[str]:
-    """The share of good choices, if there were any."""
+    """Return the share of good choices, if there were any."""
     found = choices(places)
     if not found:
         return []
     share = 100 * sum(choice <= NEAR for choice in found) / len(found)
     return [
-        "Counting all that run auto's own plan as one, which takes out most of the noise and our call's overhead: "
+        "Counting contestants with the plan of auto as one, which removes most noise and the overhead of our call: "
         f"{share:.1f} % of {len(found)}, at worst {found[0]:.2f}x."
     ]
 
 
 def choice_note(place: Standing) -> str:
-    """How good the choice was, in brackets."""
+    """Return the rating of the choice in brackets."""
     return "" if place.choice is None else f" (choice {place.choice:.2f}x)"
 
 
 def failed(entry: Entry) -> dict[str, str]:
-    """Contestants that raised an error or gave a wrong result, with what happened."""
+    """Return the contestants that raised an error or gave a wrong result, with what happened."""
     return {name: result["failed"] for name, result in entry["results"].items() if "failed" in result}
 
 
 def slope(points: Mapping[float, float]) -> float | None:
-    """Exponent of a power law fitted to {size: seconds} on logarithmic axes; None for fewer than two sizes.
+    """Return the exponent of a power law fitted to {size: seconds} on logarithmic axes; None for fewer than two sizes.
 
     Example:
         >>> slope({1: 2.0, 10: 20.0, 100: 200.0})
@@ -162,5 +170,5 @@ def slope(points: Mapping[float, float]) -> float | None:
 
 
 def short_commit(commit: str | None) -> str:
-    """Ten digits, and whether the files were changed since."""
+    """Return ten digits of a commit, and "-dirty" if files had changed."""
     return "unknown" if commit is None else commit[:10] + "-dirty" * commit.endswith("-dirty")

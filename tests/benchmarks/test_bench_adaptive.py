@@ -1,15 +1,15 @@
 """The benchmark of adaptive convolutions: all contestants compute the same, and its results are whole."""
 
 import dataclasses
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
 
 from benchmarks import adaptive_layers as adaptive
+from benchmarks import adaptive_page
+from benchmarks.__main__ import main
 from benchmarks.adaptive_layers import CONTESTANTS, AdaptiveCase, claims, grid, make_run, measure_adaptive
-from flexkern.app.cli.main import main
 from tolerances import assert_matches
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def test_the_grid_is_that_of_the_text():
 def test_results_are_whole(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(adaptive.SUBSETS, "claims", lambda: iter([SMALL]))
     out = tmp_path / "found.json"
-    assert main(["bench", "adaptive", "--only", "ours,unfold", "--rounds", "1", "--out", str(out)]) == 0
+    assert main(["adaptive_layers", "--only", "ours,unfold", "--rounds", "1", "--out", str(out)]) == 0
     assert "ours" in capsys.readouterr().out
     (point,) = json.loads(out.read_text())["points"]
     for result in point["results"].values():
@@ -54,14 +54,10 @@ def test_results_are_whole(tmp_path, monkeypatch, capsys):
 
 
 def test_page_is_generated_from_the_results():
-    path = ROOT / "benchmarks" / "report_adaptive.py"
-    spec = importlib.util.spec_from_file_location("report_adaptive", path)
-    report = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(report)
-    assert (ROOT / "benchmarks" / "ADAPTIVE.md").read_text() == report.page()
+    assert (ROOT / "benchmarks" / "ADAPTIVE.md").read_text() == adaptive_page.page()
 
 
 @pytest.mark.parametrize("words", [["--subset", "all"], ["--only", "theirs"]])
 def test_errors(words, tmp_path, capsys):
-    assert main(["bench", "adaptive", "--out", str(tmp_path / "x.json"), *words]) == 2
+    assert main(["adaptive_layers", "--out", str(tmp_path / "x.json"), *words]) == 2
     assert "known:" in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """A run of measurements: what it writes, how it continues, what it says; the page made from it; the command line."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -8,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import convolutions as conv
-from benchmarks import problems
+from benchmarks import pages, problems
+from benchmarks.__main__ import main
 from benchmarks.steps import CASES
 from benchmarks.store import ResultsFile, read_points
 from benchmarks.summary import slope, standing, standings, summary_lines
-from flexkern.app.cli.main import main
 from flexkern.app.measure.timing import SHORT_FACTOR
 from flexkern.engines import ENGINES
 
@@ -117,20 +116,12 @@ def test_slope():
     assert slope({1: 1.0}) is None
 
 
-def load_report():
-    spec = importlib.util.spec_from_file_location("benchmark_report", ROOT / "benchmarks" / "report.py")
-    report = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(report)
-    return report
-
-
 def test_report_of_a_tiny_run(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
-    report = load_report()
     entries = measure(tmp_path / "results" / "conv-quick.json")
     series = {"1-D, kernel 9: length": problems.subset("quick")[:2]}
-    monkeypatch.setattr(report, "growth_series", lambda: series)
-    report.main(tmp_path)
+    monkeypatch.setattr(pages, "growth_series", lambda: series)
+    pages.write_pages(tmp_path)
     text = (tmp_path / "RESULTS.md").read_text()
     for line in summary_lines(entries):
         assert line in text
@@ -139,12 +130,11 @@ def test_report_of_a_tiny_run(tmp_path, monkeypatch):
     assert str(tmp_path) not in text
     figure = tmp_path / "results" / "growth.svg"
     before = figure.read_bytes()
-    report.main(tmp_path)
+    pages.write_pages(tmp_path)
     assert figure.read_bytes() == before  # the same results give the same files
 
 
 def test_report_of_steps(tmp_path):
-    report = load_report()
     file = ResultsFile(tmp_path / "step.json", seed=0, rounds=5)
     for case, theirs in zip(CASES, (1.1, 6.0, 21.0, None), strict=False):
         results = {"ours": {"seconds": 1 + case.width, "iqr": 0.1, "rounds": 5, "memory": 3 * 2**20}}
@@ -152,7 +142,7 @@ def test_report_of_steps(tmp_path):
             {"seconds": theirs, "iqr": 0, "rounds": 1, "memory": 2**21} if theirs else {"skipped": "slow"}
         )
         file.add({"name": case.name, "width": case.width, "sizes": {"stem": [5, 5]}, "results": results})
-    text = report.page(tmp_path)
+    text = pages.page(tmp_path)
     assert "| flexnet7 64x3x32x32 width 0.075: authors / ours | 1.02 | >= 1.2 | **no** |" in text
     assert "| flexnet7 64x3x32x32 width 0.15: authors / ours | 5.22 | >= 5 | yes |" in text
     assert "| flexnet7, ours: widest / narrowest window | 1.4 | <= 2 | yes |" in text
@@ -163,12 +153,12 @@ def test_report_of_steps(tmp_path):
 
 @pytest.mark.parametrize("folder", ["benchmarks", "benchmarks/epyc"])
 def test_page_is_generated_from_the_results(folder):
-    assert (ROOT / folder / "RESULTS.md").read_text() == load_report().page(ROOT / folder / "results")
+    assert (ROOT / folder / "RESULTS.md").read_text() == pages.page(ROOT / folder / "results")
 
 
 def test_command_line(tmp_path, capsys):
     out = tmp_path / "conv.json"
-    assert main(["bench", "conv", "--only", "auto,torch", "--rounds", "1", "--out", str(out)]) == 0
+    assert main(["convolutions", "--only", "auto,torch", "--rounds", "1", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "[3/3] depthwise" in printed
     assert "auto is within 15 %" in printed
@@ -178,7 +168,7 @@ def test_command_line(tmp_path, capsys):
 def test_a_missing_package_is_no_error(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "julius", None)
     out = tmp_path / "conv.json"
-    assert main(["bench", "conv", "--only", "auto,julius", "--rounds", "1", "--out", str(out)]) == 0
+    assert main(["convolutions", "--only", "auto,julius", "--rounds", "1", "--out", str(out)]) == 0
     assert "not installed" in read_points(out)[0]["results"]["julius"]["skipped"]
     assert "no comparison" in capsys.readouterr().out
 
@@ -186,17 +176,17 @@ def test_a_missing_package_is_no_error(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["conv", "--only", "auto,torhc"], "unknown contestant 'torhc'; did you mean 'torch'?"),
-        (["conv", "--subset", "fast"], "`subset` must be one of quick, full, claims, growth, got 'fast'"),
-        (["conv", "--threads", "0"], "`--threads` must be positive, got 0"),
-        (["step", "--rounds", "0"], "`--rounds` must be positive, got 0"),
+        (["convolutions", "--only", "auto,torhc"], "unknown contestant 'torhc'; did you mean 'torch'?"),
+        (["convolutions", "--subset", "fast"], "`subset` must be one of quick, full, claims, growth, got 'fast'"),
+        (["convolutions", "--threads", "0"], "`--threads` must be positive, got 0"),
+        (["steps", "--rounds", "0"], "`--rounds` must be positive, got 0"),
         (["walk"], "invalid choice: 'walk'"),
-        ([], "required: conv|step"),
+        ([], "required: NAME"),
     ],
 )
 def test_user_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["bench", *arguments]) == 2
+    assert main(arguments) == 2
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1

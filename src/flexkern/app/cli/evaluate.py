@@ -19,7 +19,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Run or weights, and where the data are."""
+    """Add the run or weights, and where the data are."""
     parser.add_argument(
         "run_or_weights",
         metavar="RUN|WEIGHTS",
@@ -27,37 +27,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--data-dir", "--data_dir", metavar="D", help="folder with local copies of the data")
     parser.add_argument(
-        "--resolution", type=_scales, default=(), metavar="S,S", help="also with samples resized by these, kernels too"
+        "--resolution",
+        type=_scales,
+        default=(),
+        metavar="S,S",
+        help="also evaluate with samples, and kernels with them, resized by these factors",
     )
 
 
 def _scales(text: str) -> tuple[float, ...]:
     try:
-        found = tuple(float(word) for word in text.split(","))
+        scales = tuple(float(word) for word in text.split(","))
     except ValueError:
-        found = ()
-    if not found or not all(0 < scale < math.inf for scale in found):
+        scales = ()
+    if not scales or not all(0 < scale < math.inf for scale in scales):
         raise argparse.ArgumentTypeError(f"must be positive numbers such as 0.5,1,2, got {text!r}")
-    return found
+    return scales
 
 
 def run(options: argparse.Namespace) -> int:
-    """Evaluates and prints."""
+    """Evaluate and print; the last line is JSON."""
     from ..training.evaluation import evaluate
 
     result = evaluate(options.run_or_weights, options.data_dir, resolutions=options.resolution)
     if result["sizes"]:
-        print(table(["layer", "learned size"], [[name, size_text(size)] for name, size in result["sizes"].items()]))
+        sizes = [[name, size_text(size)] for name, size in result["sizes"].items()]
+        print(table(["layer", "learned size"], sizes))
         print()
     print(
         f"{result['model']} with {result['parameters']:,} parameters on {result['task']}:"
-        f" {100 * result['accuracy']:.2f} % of {result['n']:,} test samples right"
+        f" {100 * result['accuracy']:.2f} % of {result['n']:,} test samples classified correctly"
     )
     if options.resolution:
-        rows = [
-            [f"{at['scale']:g}", size_text(at["shape"]), f"{100 * at['accuracy']:.2f} %"]
-            for at in result["resolutions"]
-        ]
-        print("\n" + table(["resolution", "samples", "test accuracy"], rows))
+        rows = []
+        for row in result["resolutions"]:
+            rows.append([f"{row['scale']:g}", size_text(row["shape"]), f"{100 * row['accuracy']:.2f} %"])
+        print()
+        print(table(["resolution", "samples", "test accuracy"], rows))
     print(json.dumps(result))
     return 0

@@ -1,4 +1,4 @@
-"""``flexkern fit-kernel``: how well kernel networks describe a kernel; the last line is JSON."""
+"""``flexkern fit-kernel``: how well kernel generators describe a kernel; the last line is JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from .text import table
 
-ABOUT = "fit kernel networks of equal size to a kernel or an image; the last line is JSON"
+ABOUT = "fit kernel generators of equal size to a kernel or an image; the last line is JSON"
 EXAMPLES = """\
 examples:
   flexkern fit-kernel gabor:4                                     a wave of 4 Hz under a Gaussian, 33 x 33
@@ -20,7 +20,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The target, the contestants, and where to write."""
+    """Add the target, the contestants, and where to write."""
     parser.add_argument("target", metavar="TARGET", help="gabor:FREQUENCY, random, a .npy array or an image file")
     parser.add_argument("--only", default="", metavar="A,B", help="contestants, by default all")
     parser.add_argument("--parameters", type=int, default=1000, metavar="N", help="of each contestant, at most (1000)")
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Fits, prints, draws."""
+    """Fit, print, draw; the last line is JSON."""
     from ..data.kernel_targets import read_target
     from ..measure.fitting import RATES, fit_all
     from ..report.figures import check_figure, save_figure
@@ -47,12 +47,11 @@ def run(options: argparse.Namespace) -> int:
     rates = _rates(options.rates) if options.rates else RATES
     settings = {"steps": options.steps, "rates": rates, "seed": options.seed}
     fits = fit_all(target, options.parameters, only=only, say=_say, **settings)
-    found = {name: _numbers(fit) for name, fit in fits.items()}
-    best_first = sorted(found.items(), key=lambda item: -item[1]["psnr"])
-    print(
-        "\n" + table(["network", "PSNR", "parameters", "rate"], [_row(name, numbers) for name, numbers in best_first])
-    )
-    result = {"target": Path(options.target).name, "shape": list(target.shape), **settings, "fits": found}
+    numbers = {name: _numbers(fit) for name, fit in fits.items()}
+    best_first = sorted(numbers.items(), key=lambda item: -item[1]["psnr"])
+    print()
+    print(table(["network", "PSNR", "parameters", "rate"], [_row(name, values) for name, values in best_first]))
+    result = {"target": Path(options.target).name, "shape": list(target.shape), **settings, "fits": numbers}
     if options.out:
         write_result(options.out, result)
     if options.figure:

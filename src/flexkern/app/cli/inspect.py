@@ -1,4 +1,4 @@
-"""``flexkern inspect``: how adaptive the kernels of a trained model are; the last line is JSON."""
+"""``flexkern inspect``: how much the kernels of a trained model depend on the input; the last line is JSON."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The model, its data, and where to draw."""
+    """Add the model, its data, and where to draw."""
     parser.add_argument(
         "run_or_weights",
         metavar="RUN|WEIGHTS",
@@ -29,19 +29,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measures, draws, prints."""
+    """Measure, draw, print; the last line is JSON."""
     from ..report.adaptive import inspect_adaptive
     from ..training.record import write_result
 
-    found = inspect_adaptive(options.run_or_weights, options.data_dir, figure=options.figure)
-    print(table(["layer", "varies"], [[name, f"{100 * share:.1f} %"] for name, share in found["share"].items()]))
+    result = inspect_adaptive(options.run_or_weights, options.data_dir, figure=options.figure)
+    shares = [[name, f"{100 * share:.1f} %"] for name, share in result["share"].items()]
+    print(table(["layer", "varies"], shares))
     print(
-        f"\naccuracy {100 * found['accuracy']:.2f} %; with the mean kernels instead"
-        f" {100 * found['accuracy_of_mean']:.2f} % ({found['n']:,} training images)"
+        f"\naccuracy {100 * result['accuracy']:.2f} %; with the mean kernels instead"
+        f" {100 * result['accuracy_of_mean']:.2f} % ({result['n']:,} training images)"
     )
     if options.out:
-        write_result(options.out, {**found, "weights": Path(options.run_or_weights).name})
+        write_result(options.out, {**result, "weights": Path(options.run_or_weights).name})
     for path in filter(None, (options.figure, options.out)):
         print(f"written to {Path(path)}")
-    print(json.dumps(found))
+    print(json.dumps(result))
     return 0

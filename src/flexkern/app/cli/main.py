@@ -1,4 +1,4 @@
-"""``flexkern COMMAND ...``: finds the command; errors meant for people become one line and exit code 2."""
+"""``flexkern COMMAND ...``: run a command; user errors become one line and exit code 2."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ examples:
   flexkern train digits --epochs 5 --lr 2e-3   change keys of a recipe
   flexkern eval runs/digits                    accuracy of a finished run, as JSON
   flexkern recipes                             what can be trained
-  flexkern doctor                              is everything installed and right?
+  flexkern doctor                              check the installation
   flexkern tune                                measure this machine, so that engines are chosen for it
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, 1 (a check failed), 2 (user error) or 130 (interrupted).
+    """Run one command and return its exit code: 0, 1 (a check failed), 2 (user error) or 130 (interrupted).
 
     Set FLEXKERN_TRACEBACK=1 to see where an error of a user's input was raised.
     """
@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    """Parses and calls, without turning errors into exit codes."""
+    """Parse the arguments and run the command, without turning errors into exit codes."""
     parser = Parser(
         "flexkern", "Convolutions that learn the size of their kernels: train, evaluate, inspect.", EXAMPLES
     )
@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _show_messages() -> None:
-    """The library's messages as plain lines on stderr."""
+    """Print messages of the library as plain lines on stderr."""
     logger = logging.getLogger("flexkern")
     if not logger.handlers:
         handler = logging.StreamHandler()

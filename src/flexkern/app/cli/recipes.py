@@ -16,20 +16,23 @@ examples:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """An optional name."""
+    """Add an optional name."""
     parser.add_argument("recipe", nargs="?", metavar="NAME|FILE.yaml", help="the recipe to show")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the tables, or one recipe."""
+    """Print the tables, or one recipe."""
     from ..data import list_tasks
     from ..training.recipe import list_recipes, load_recipe
 
     if options.recipe:
         print(load_recipe(options.recipe).to_yaml(), end="")
         return 0
-    found = [load_recipe(name) for name in list_recipes()]
-    rows = [[recipe.name, recipe.data.name, recipe.model.name, recipe.about] for recipe in found]
+    rows = []
+    for name in list_recipes():
+        recipe = load_recipe(name)
+        rows.append([recipe.name, recipe.data.name, recipe.model.name, recipe.about])
     print(table(["name", "task", "model", "what it reaches"], rows))
-    print("\n" + table(["data set", "what it is"], [list(item) for item in list_tasks().items()]))
+    print()
+    print(table(["data set", "what it is"], [list(item) for item in list_tasks().items()]))
     return 0

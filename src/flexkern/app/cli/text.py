@@ -1,4 +1,4 @@
-"""What all commands share: the argument parser, tables, sizes and durations as text."""
+"""Shared by all commands: the argument parser, and tables, sizes and durations as text."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """Keeps line breaks in help texts, takes no abbreviations, raises instead of exiting."""
+    """A parser that keeps line breaks in help texts, refuses abbreviations and raises instead of exiting."""
 
     def __init__(self, prog: str, description: str = "", epilog: str = "", **options: Any) -> None:
         options |= {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False}
         super().__init__(prog, description=description, epilog=epilog, **options)
 
     def error(self, message: str) -> NoReturn:
-        """Raises ``ValueError``, which ``main`` prints in one line."""
+        """Raise a ValueError, which ``main`` prints in one line."""
         raise ValueError(f"{message}; see `{self.prog} --help`.")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Left-aligned columns under a header and a rule.
+    """Return left-aligned columns under a header and a rule.
 
     Example:
         >>> print(table(["layer", "size"], [["stem", "7 x 5"]]))
@@ -29,29 +29,31 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
         -----  -----
         stem   7 x 5
     """
-    lines = [list(header), *(list(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    cells = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells.insert(1, ["-" * width for width in widths])
+    lines = []
+    for row in cells:
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
 
 
 def size_text(size: Sequence[int]) -> str:
-    """``(7, 5)`` -> ``7 x 5``."""
+    """Return ``7 x 5`` for ``(7, 5)``."""
     return " x ".join(str(extent) for extent in size)
 
 
 def duration_text(seconds: float) -> str:
-    """``125`` -> ``2 min 5 s``."""
-    minutes, rest = divmod(round(seconds), 60)
+    """Return ``2 min 5 s`` for 125."""
+    minutes, full_seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    parts = [(hours, "h"), (minutes, "min"), (rest, "s")]
-    return " ".join(f"{value} {unit}" for value, unit in parts if value) or f"{seconds:.1f} s"
+    amounts = [(hours, "h"), (minutes, "min"), (full_seconds, "s")]
+    return " ".join(f"{value} {unit}" for value, unit in amounts if value) or f"{seconds:.1f} s"
 
 
 def version() -> str:
-    """Version of the installed package."""
+    """Return the version of the installed package."""
     try:
         return metadata.version("flexkern")
     except metadata.PackageNotFoundError:

@@ -1,8 +1,9 @@
-"""``flexkern train``: a recipe, some changed keys, a run."""
+"""``flexkern train``: run a recipe, with some of its keys changed."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,13 +30,13 @@ _OWN = {"--resume": False, "--data-dir": True, "--data_dir": True, "--out": True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that are not keys of a recipe, and the table of those that are."""
+    """Add the options that are not keys of a recipe, and list those that are in the help."""
     from ..training.recipe import recipe_keys
 
     keys = []
     for key, about in recipe_keys().items():
-        default = about["default"]
-        keys.append([key, "-" if default in (None, "", ()) else str(default), about["help"]])
+        default = "-" if about["default"] in (None, "", ()) else str(about["default"])
+        keys.append([key, default, about["help"]])
     keys.append(["model.OPTION", "-", "any option of the model, such as model.width"])
     parser.epilog = f"{EXAMPLES}\n{table(['key', 'default', 'meaning'], keys)}"
     parser.add_argument("recipe", metavar="NAME|FILE.yaml", help="a recipe by name (see `flexkern recipes`) or by path")
@@ -45,57 +46,69 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def split_changes(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Takes the ``--key value`` and ``--key=value`` pairs for the recipe out of the command line."""
-    rest: list[str] = []
+    """Split the ``--key value`` and ``--key=value`` pairs for the recipe from the other arguments."""
+    others: list[str] = []
     changes: dict[str, str] = {}
     words = iter(arguments)
     for word in words:
         flag, equals, value = word.partition("=")
         if not word.startswith("--") or flag in _OWN:
-            rest.append(word)
+            others.append(word)
             if _OWN.get(word):
-                rest.extend(item for item in [next(words, None)] if item is not None)
+                others.extend(itertools.islice(words, 1))  # its value
             continue
         if not equals:
             value = next(words, "--")
             if value.startswith("--"):
                 raise ValueError(f"`{flag}` needs a value: {flag} VALUE; see `flexkern train --help`.")
         changes[flag[2:]] = value
-    return rest, changes
+    return others, changes
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, draws the learned windows, and prints the sizes, the accuracy and what was written."""
+    """Train, draw the learned windows, and print sizes, accuracy and the files written."""
     from ..report import draw_run
     from ..training import fit, load_recipe
 
     recipe = changed(load_recipe(options.recipe), options)
     if options.resume and (recipe.folder / "recipe.yaml").is_file():
-        recipe = changed(load_recipe(recipe.folder / "recipe.yaml"), options)  # its own keys need not be repeated
+        recipe = changed(
+            load_recipe(recipe.folder / "recipe.yaml"), options
+        )  # the keys of the run need not be repeated
     record = fit(recipe, resume=options.resume)
     print(summary(record))
-    draw_run(record.folder)
-    print("written:", *(f"\n  {path}" for path in _files(record.folder)), sep="")
+    figure = draw_run(record.folder)
+    print("written:")
+    for path in _files(record.folder):
+        print(f"  {path}")
+    if figure is not None:
+        print(f"The learned windows are drawn in {figure}")
     return 0
 
 
 def changed(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-    """The recipe with what the command line changes."""
+    """Return the recipe with the changes of the command line."""
     from ..training import override
 
     recipe = override(recipe, options.changes)
     if options.out:
         recipe = replace(recipe, out=options.out)
-    return replace(recipe, data=replace(recipe.data, dir=options.data_dir)) if options.data_dir else recipe
+    if options.data_dir:
+        recipe = replace(recipe, data=replace(recipe.data, dir=options.data_dir))
+    return recipe
 
 
 def summary(record: RunRecord) -> str:
-    """The learned size of every layer, and the accuracy."""
-    rows = [[name, size_text(found["horizon"]), size_text(found["size"])] for name, found in record.layers.items()]
-    sizes = "\n" + table(["layer", "horizon", "learned size"], rows) + "\n" if rows else ""
-    chosen = f"{100 * record.validation_accuracy:.2f} % in epoch {record.best_epoch} of {record.epochs}"
+    """Return the learned size of every layer and the accuracy as text."""
+    rows = []
+    for name, layer in record.layers.items():
+        rows.append([name, size_text(layer["horizon"]), size_text(layer["size"])])
+    sizes = ""
+    if rows:
+        sizes = "\n" + table(["layer", "horizon", "learned size"], rows) + "\n"
+    validation = f"{100 * record.validation_accuracy:.2f} % in epoch {record.best_epoch} of {record.epochs}"
     return (
-        f"{sizes}\ntest accuracy {100 * record.accuracy:.2f} % on {record.n_test:,} samples (validation {chosen};"
+        f"{sizes}\ntest accuracy {100 * record.accuracy:.2f} % on {record.n_test:,} samples (validation {validation};"
         f" {record.parameters:,} parameters; {duration_text(record.seconds)})"
     )
 

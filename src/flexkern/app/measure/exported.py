@@ -1,4 +1,4 @@
-"""Models as a device runs them: exported to ONNX, executed by ONNX Runtime."""
+"""Run models as a device does: exported to ONNX and executed by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flexkern.windows import freeze_sizes
 
 
 def exported_call(model: nn.Module, sample: Tensor, *, threads: int = 1) -> Callable[[], Any]:
-    """``model(sample)`` as ONNX Runtime computes it, its own optimisations included; learned sizes as they are now.
+    """Return ``model(sample)`` as a call of ONNX Runtime, with its own optimisations and the current learned sizes.
 
     Raises:
         ModuleNotFoundError: without the packages of ``pip install "flexkern[export]"``.
@@ -27,19 +27,19 @@ def exported_call(model: nn.Module, sample: Tensor, *, threads: int = 1) -> Call
     import onnxruntime
 
     frozen = freeze_sizes(copy.deepcopy(model).eval())
-    with _quiet():
+    with _silenced():
         program: Any = torch.onnx.export(frozen, (sample,), dynamo=True, verbose=False)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
         program.model_proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    given = {session.get_inputs()[0].name: sample.numpy()}
-    return lambda: session.run(None, given)
+    inputs = {session.get_inputs()[0].name: sample.numpy()}
+    return lambda: session.run(None, inputs)
 
 
 def require_export() -> None:
-    """Refuses to go on without the packages that export needs.
+    """Check that the packages for export are installed.
 
     Raises:
         ModuleNotFoundError: one of them is missing.
@@ -50,12 +50,13 @@ def require_export() -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without what torch's exporter says of its progress and of packages that this needs not."""
-    said, level = io.StringIO(), logging.root.manager.disable
+def _silenced() -> Iterator[None]:
+    """Suppress the exporter's progress messages and its notes about packages that are not needed here."""
+    output = io.StringIO()
+    level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings(), redirect_stdout(said), redirect_stderr(said):
+        with warnings.catch_warnings(), redirect_stdout(output), redirect_stderr(output):
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -1,4 +1,4 @@
-"""Work in a process of its own, whose memory is its own."""
+"""Run work in a process of its own, so that its memory can be measured."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import TypeVar
 
 _Result = TypeVar("_Result")
 
-RETURN_AT_ONCE = "MALLOC_MMAP_THRESHOLD_"
-"""Environment variable of the GNU C library: larger blocks are mapped by themselves and unmapped when freed."""
+MAP_THRESHOLD = "MALLOC_MMAP_THRESHOLD_"
+"""Environment variable of the GNU C library: larger blocks are mapped separately and unmapped when freed."""
 
 
 def in_own_process(work: Callable[..., _Result], *arguments: object) -> _Result:
-    """``work(*arguments)`` in a new process.
+    """Return ``work(*arguments)`` computed in a new process.
 
-    It gives freed memory back at once: what an allocator keeps for later varies from run to run.
+    The process returns freed memory at once: what an allocator keeps for later varies from run to run.
     """
-    before = os.environ.get(RETURN_AT_ONCE)
-    os.environ[RETURN_AT_ONCE] = str(2**20)
+    before = os.environ.get(MAP_THRESHOLD)
+    os.environ[MAP_THRESHOLD] = str(2**20)
     try:
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(work, *arguments).result()  # an error if the process was killed
+            return pool.submit(work, *arguments).result()  # raises if the process was killed
     finally:
-        os.environ.pop(RETURN_AT_ONCE)
+        os.environ.pop(MAP_THRESHOLD)
         if before is not None:
-            os.environ[RETURN_AT_ONCE] = before
+            os.environ[MAP_THRESHOLD] = before

@@ -1,4 +1,4 @@
-"""Ways to describe a kernel, each brought to a given number of parameters."""
+"""Kernel generators of a given number of parameters, to compare how well they describe a kernel."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import torch
 from flexkern.generators import MLP, SIREN, FourierNet, GaborNet, Generator, MAGNet, Points, Region
 
 LARGEST = 4096
-"""Units, or points, that are tried."""
-
+"""Largest number of units, or points, that is tried."""
 
 Sized = Callable[[int], Callable[..., Generator]]
 
@@ -30,7 +29,7 @@ FAMILIES: dict[str, Sized] = {
     "MLP Fourier": lambda units: functools.partial(MLP, hidden=units, fourier=units),
     "points": lambda units: functools.partial(Points, points=units, spread=0.5),
 }
-"""Names of the contestants: a factory of generators for a number of units.
+"""A factory of generators for a number of units, by the name of the contestant.
 
 256 is the authors' ``input_scale`` for this task; other networks of products and of sines have three variants as well.
 """
@@ -39,7 +38,7 @@ FAMILIES: dict[str, Sized] = {
 def sized_net(
     name: str, shape: tuple[int, ...], parameters: int, families: Mapping[str, Sized] = FAMILIES
 ) -> Generator:
-    """The largest network of a family with at most so many parameters, for a kernel on a grid of ``shape``.
+    """Return the largest network of a family with at most ``parameters`` parameters, for a grid of ``shape``.
 
     Raises:
         ValueError: for an unknown family, or where not even one unit fits.
@@ -51,19 +50,24 @@ def sized_net(
     """
     if name not in families:
         raise ValueError(f"unknown contestant `{name}`; known: {', '.join(families)}.")
-    low, high = 0, LARGEST  # `low` units fit, more than `high` do not
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if _count(families[name], shape, middle) <= parameters else (low, middle - 1)
-    if not low:
+    family = families[name]
+    fitting, largest = 0, LARGEST
+    while fitting < largest:  # `fitting` units fit, more than `largest` do not
+        middle = (fitting + largest + 1) // 2
+        if _count_parameters(family, shape, middle) <= parameters:
+            fitting = middle
+        else:
+            largest = middle - 1
+    if not fitting:
         raise ValueError(f"`parameters` {parameters} is too few for {name}.")
-    return _make(families[name], shape, low)
+    return _build(family, shape, fitting)
 
 
-def _make(family: Sized, shape: tuple[int, ...], units: int) -> Generator:
+def _build(family: Sized, shape: tuple[int, ...], units: int) -> Generator:
     return family(units)(len(shape), 1, region=Region.whole(shape))
 
 
-def _count(family: Sized, shape: tuple[int, ...], units: int) -> int:
+def _count_parameters(family: Sized, shape: tuple[int, ...], units: int) -> int:
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in _make(family, shape, units).parameters())
+        net = _build(family, shape, units)
+    return sum(parameter.numel() for parameter in net.parameters())

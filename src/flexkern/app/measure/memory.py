@@ -1,4 +1,4 @@
-"""How much memory a piece of work needs on top of what is there: from the kernel's own high-water mark (Linux)."""
+"""Measure the peak memory of a piece of work by the kernel's own high-water mark (Linux)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,18 @@ _PROCESS = Path("/proc/self")
 
 
 def peak_memory(run: Callable[[], _Result]) -> tuple[_Result, int | None]:
-    """Result of ``run`` and the bytes of resident memory that it took at its peak; None where unknown."""
+    """Return the result of ``run`` and the resident bytes it needed at its peak, or None where that is unknown."""
     _return_free_memory()
     before = _status("VmRSS") if _reset_peak() else None
     result = run()
     peak = _status("VmHWM")
-    return result, None if before is None or peak is None else max(peak - before, 0)
+    if before is None or peak is None:
+        return result, None
+    return result, max(peak - before, 0)
 
 
 def _reset_peak() -> bool:
-    """Starts the high-water mark anew; whether this system lets us."""
+    """Reset the high-water mark; return whether the system allows it."""
     try:
         (_PROCESS / "clear_refs").write_text("5")
     except OSError:
@@ -30,18 +32,21 @@ def _reset_peak() -> bool:
 
 
 def _status(name: str) -> int | None:
-    """One entry of /proc/self/status in bytes."""
+    """Return one entry of /proc/self/status in bytes, or None where it is missing."""
     try:
         lines = (_PROCESS / "status").read_text().splitlines()
     except OSError:
         return None
-    found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
-    return 1024 * int(found[0]) if found else None
+    for line in lines:
+        if line.startswith(f"{name}:"):
+            kibibytes = line.split()[1]
+            return 1024 * int(kibibytes)
+    return None
 
 
 def _return_free_memory() -> None:
-    """Memory that the allocator kept would be taken again unnoticed."""
+    """Return free memory to the system: the allocator would reuse it without raising the peak."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
-    except (OSError, AttributeError, TypeError):  # not the GNU library: a little less is seen
+    except (OSError, AttributeError, TypeError):  # not the GNU library: reused memory stays invisible
         return

@@ -1,4 +1,4 @@
-"""Fair timing on a noisy machine: the contestants take turns, so that each meets the same weather."""
+"""Compare run times on a noisy machine: contestants take turns, so that disturbances hit all of them alike."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ Run = Callable[[], Any]
 
 ROUNDS = 5
 ROUND_SECONDS = 2e-3
-"""A round repeats short work for at least this long; clocks and caches are noisy below."""
-SHORT, SHORT_FACTOR = 5e-3, 3
-"""Seconds of the fastest below which there are that many times the rounds: they are cheap, and disturbed the most."""
-SLOW, VERY_SLOW = 1.0, 5.0
-"""Seconds of one run above which it runs twice, or (its warm-up counting) once."""
+"""Shortest duration of a round: shorter work is repeated, because clocks and caches are noisy below this."""
+SHORT = 5e-3
+"""Seconds of the fastest contestant below which there are SHORT_FACTOR times the rounds: short runs are noisier."""
+SHORT_FACTOR = 3
+SLOW = 1.0
+"""Seconds above which a run is timed twice only."""
+VERY_SLOW = 5.0
+"""Seconds above which the warm-up is the only timing."""
 WARM_AGAIN = 0.1
-"""Seconds below which an untimed run goes first in every turn: the predecessor left caches and free memory its way."""
-BEHIND, BEHIND_SECONDS = 5.0, 0.02
-"""Runs this many times slower than the fastest, and longer than this, run twice: their place is decided."""
+"""Seconds below which every round begins with an untimed run: the previous contestant has filled the caches."""
+BEHIND = 5.0
+"""A run this many times slower than the fastest, and longer than BEHIND_SECONDS, is timed twice only."""
+BEHIND_SECONDS = 0.02
 BEHIND_LIMIT = 0.3
-"""Seconds above which such a run's warm-up is all there is."""
+"""Seconds above which the warm-up of such a run is its only timing."""
 
 
 @dataclass(frozen=True)
@@ -41,33 +45,45 @@ class Timing:
 def interleave(
     runs: Mapping[str, Run], first: Mapping[str, float], rounds: int = ROUNDS, *, give_up: bool = True
 ) -> dict[str, Timing]:
-    """Times all runs in turns, A B C A B C ...; ``first`` has the seconds of a warm-up of each.
+    """Time all runs in turns, A B C B C A ...
 
-    ``give_up`` saves rounds of those far behind the fastest.
+    Args:
+        runs: the contestants by name.
+        first: seconds of a warm-up of each.
+        rounds: rounds per contestant; more where the fastest is short.
+        give_up: save rounds of contestants far behind the fastest.
 
     Example:
         >>> sorted(interleave({"a": list, "b": dict}, {"a": 1e-3, "b": 1e-3}))
         ['a', 'b']
     """
+    names = list(runs)
     fastest = min(first.values(), default=0.0) if give_up else math.inf
-    turns = {name: rounds_for(first[name], fastest, rounds) for name in runs}
-    if min(first.values(), default=SHORT) < SHORT:  # for all that are not behind, so that they meet the same weather
-        turns = {name: number * SHORT_FACTOR if number == rounds else number for name, number in turns.items()}
-    repeats = {name: max(1, math.ceil(ROUND_SECONDS / max(first[name], 1e-6))) for name in runs}
-    samples: dict[str, list[float]] = {name: [] if turns[name] else [first[name]] for name in runs}
+    turns = _turns(first, names, rounds, fastest)
+    repeats = {name: max(1, math.ceil(ROUND_SECONDS / max(first[name], 1e-6))) for name in names}
+    samples: dict[str, list[float]] = {name: [] for name in names}
     with garbage_collection_off():
         for turn in range(max(turns.values(), default=0)):
-            for name in rotated(list(runs), turn):
-                run = runs[name]
-                if turn < turns[name]:
-                    if first[name] < WARM_AGAIN and not is_behind(first[name], fastest):
-                        run()
-                    samples[name].append(time_runs(run, repeats[name]))
-    return {name: summarise(samples[name], repeats[name]) for name in runs}
+            for name in rotated(names, turn):
+                if turn >= turns[name]:
+                    continue
+                if first[name] < WARM_AGAIN and not is_behind(first[name], fastest):
+                    runs[name]()
+                samples[name].append(time_runs(runs[name], repeats[name]))
+    return {name: summarise(samples[name] or [first[name]], repeats[name]) for name in names}
+
+
+def _turns(first: Mapping[str, float], names: list[str], rounds: int, fastest: float) -> dict[str, int]:
+    """Return the number of timed rounds of every contestant."""
+    turns = {name: rounds_for(first[name], fastest, rounds) for name in names}
+    if min(first.values(), default=SHORT) >= SHORT:
+        return turns
+    # All contestants that get every round get more of them, so that disturbances still hit all alike.
+    return {name: number * SHORT_FACTOR if number == rounds else number for name, number in turns.items()}
 
 
 def rotated(names: list[str], turn: int) -> list[str]:
-    """Another one begins each turn, and none always follows the same.
+    """Return the names rotated by ``turn``, so that another contestant begins each turn.
 
     Example:
         >>> rotated(["a", "b", "c"], 1)
@@ -78,25 +94,28 @@ def rotated(names: list[str], turn: int) -> list[str]:
 
 
 def rounds_for(seconds: float, fastest: float, rounds: int = ROUNDS) -> int:
-    """Rounds for a run that took ``seconds`` to warm up; 0 where the warm-up is all that can be afforded.
+    """Return the rounds for a run whose warm-up took ``seconds``; 0 if the warm-up is its only timing.
 
     Example:
         >>> rounds_for(0.1, 0.1), rounds_for(0.1, 0.01), rounds_for(2, 2), rounds_for(6, 1)
         (5, 2, 2, 0)
     """
     behind = is_behind(seconds, fastest)
-    if seconds > (BEHIND_LIMIT if behind else VERY_SLOW):
+    limit = BEHIND_LIMIT if behind else VERY_SLOW
+    if seconds > limit:
         return 0
-    return min(2, rounds) if behind or seconds > SLOW else rounds
+    if behind or seconds > SLOW:
+        return min(2, rounds)
+    return rounds
 
 
 def is_behind(seconds: float, fastest: float) -> bool:
-    """Whether a run is so much slower than the fastest that its place is decided."""
+    """Return whether a run is so much slower than the fastest that more rounds would not change its place."""
     return seconds > max(BEHIND_SECONDS, BEHIND * fastest)
 
 
 def time_runs(run: Run, repeats: int = 1) -> float:
-    """Mean seconds of one run."""
+    """Return the mean seconds of one run."""
     began = time.perf_counter()
     for _ in range(repeats):
         run()
@@ -104,19 +123,22 @@ def time_runs(run: Run, repeats: int = 1) -> float:
 
 
 def summarise(samples: list[float], repeats: int = 1) -> Timing:
-    """Median and interquartile range; the range of a single sample is 0."""
-    low, _, high = statistics.quantiles(samples, n=4, method="inclusive") if len(samples) > 1 else samples * 3
-    return Timing(statistics.median(samples), high - low, len(samples), repeats)
+    """Return median and interquartile range; the range of a single sample is 0."""
+    spread = 0.0
+    if len(samples) > 1:
+        low, _, high = statistics.quantiles(samples, n=4, method="inclusive")
+        spread = high - low
+    return Timing(statistics.median(samples), spread, len(samples), repeats)
 
 
 @contextmanager
 def garbage_collection_off() -> Iterator[None]:
-    """No collection in between; one beforehand."""
+    """Collect garbage once, then not inside the block."""
     gc.collect()
-    was_on = gc.isenabled()
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if was_on:
+        if was_enabled:
             gc.enable()

@@ -1,4 +1,4 @@
-"""Figures of what was learned. They read models and records, and never train; needs the `report` extra."""
+"""Figures of what was learned, drawn from models and records without training; needs the `report` extra."""
 
 from .figures import save_figure as save_figure
 from .figures import windows_figure as windows_figure

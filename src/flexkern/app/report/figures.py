@@ -1,4 +1,4 @@
-"""Figures of learned windows; axes are in samples from the centre, or back from now if causal."""
+"""Figures of learned windows. Axes are in samples from the centre, or back from now if causal."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ STYLE = {
 
 
 def windows_figure(model: nn.Module) -> Figure:
-    """Learned windows by depth: every layer's window over its horizon, the crop drawn and the size written.
+    """Draw learned windows by depth: every layer's window over its horizon, with its crop and its size.
 
-    Series give one curve per layer, images one panel per layer and the sizes by depth below. Where windows
-    differ by channel the highest value is drawn; of three axes the middle slice of the first.
+    Series give one curve per layer. Images give one panel per layer, and the sizes by depth below. Where windows
+    differ by channel, the highest value is drawn; of three axes, the middle slice of the first.
 
     Raises:
         ValueError: the model has no layer that learns its size.
@@ -57,35 +57,36 @@ def windows_figure(model: nn.Module) -> Figure:
 
 
 def save_figure(figure: Figure, path: str | Path, *, dpi: int = 150) -> None:
-    """Writes a figure atomically, in the format that the name ends in."""
+    """Write a figure atomically, in the format of the file name's suffix."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi, bbox_inches="tight", pad_inches=0.15)
 
 
 def check_figure(path: str | Path) -> None:
-    """Raises, before anything is computed for it, what :func:`save_figure` would.
+    """Check that a figure can be written to ``path``, before anything is computed for it.
 
     Raises:
         ImportError: matplotlib is missing.
-        ValueError: no format of figures ends like that.
+        ValueError: the suffix is no format of figures.
     """
     import_matplotlib()
-    known = _new_figure(1, 1).canvas.get_supported_filetypes()
-    if (suffix := Path(path).suffix.removeprefix(".").lower()) not in known:
+    suffix = Path(path).suffix.removeprefix(".").lower()
+    if suffix not in _new_figure(1, 1).canvas.get_supported_filetypes():
         raise ValueError(f"{path} must end in .png, .svg, .pdf or another format of figures, got {suffix!r}.")
 
 
 def named_windows(model: nn.Module) -> dict[str, GaussianWindow]:
-    """Name of the layer -> its window, in the order of the model."""
-    modules = model.named_modules()
-    return {
-        name.removesuffix("window").removesuffix(".") or type(model).__name__: module
-        for name, module in modules
-        if isinstance(module, GaussianWindow)
-    }
+    """Return the windows by the name of their layer, in the order of the model."""
+    windows = {}
+    for name, module in model.named_modules():
+        if isinstance(module, GaussianWindow):
+            layer_name = name.removesuffix("window").removesuffix(".")
+            windows[layer_name or type(model).__name__] = module
+    return windows
 
 
 def import_matplotlib() -> Any:
+    """Import matplotlib; raise an ImportError that names the extra where it is missing."""
     try:
         import matplotlib
     except ImportError as error:
@@ -94,7 +95,7 @@ def import_matplotlib() -> Any:
 
 
 def _new_figure(width: float, height: float) -> Figure:
-    # A Figure of its own has the Agg canvas and touches neither pyplot nor the back-end of the caller.
+    # A Figure made directly has the Agg canvas and leaves pyplot and the caller's back-end alone.
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -102,17 +103,22 @@ def _new_figure(width: float, height: float) -> Figure:
 
 @torch.no_grad()
 def _values(window: GaussianWindow) -> Tensor:  # shape: the last two (or one) lengths
-    """The window over its whole horizon."""
-    values = window(window.grid.positions(device=window.log_width.device, dtype=torch.float32)).cpu()
+    """Return the window over its whole horizon."""
+    positions = window.grid.positions(device=window.log_width.device, dtype=torch.float32)
+    values = window(positions).cpu()
     if values.ndim > len(window.lengths):
         values = values.amax(dim=0)
-    return values if values.ndim < 3 else values[values.shape[0] // 2]
+    if values.ndim < 3:
+        return values
+    return values[values.shape[0] // 2]
 
 
 def _axis_limits(window: GaussianWindow, axis: int) -> tuple[float, float]:
-    """First and last position of an axis in samples: centred on 0, or ending at 0 (now) if causal."""
+    """Return the first and last position of an axis in samples: centred on 0, or ending at 0 (now) if causal."""
     last = window.lengths[axis] - 1
-    return (-float(last), 0.0) if window.causal else (-last / 2, last / 2)
+    if window.causal:
+        return -float(last), 0.0
+    return -last / 2, last / 2
 
 
 def _size_text(bounds: Bounds) -> str:
@@ -130,11 +136,12 @@ def _heading(figure: Figure, windows: dict[str, GaussianWindow]) -> None:
 
 
 def _curves(windows: dict[str, GaussianWindow]) -> Figure:
-    """One row per layer, the first on top: window as a curve, crop in colour, size at the right."""
+    """Draw one row per layer, the first on top: the window as a curve, its crop in colour, its size at the right."""
     figure = _new_figure(7.2, 1.1 + 0.52 * len(windows))
     axes = figure.subplots(len(windows), 1, sharex=True, squeeze=False)[:, 0]
-    left = min(_axis_limits(window, 0)[0] for window in windows.values())
-    right = max(_axis_limits(window, 0)[1] for window in windows.values())
+    limits = [_axis_limits(window, 0) for window in windows.values()]
+    left = min(first for first, _ in limits)
+    right = max(last for _, last in limits)
     for axis, (name, window) in zip(axes, windows.items(), strict=True):
         _curve(axis, name, window)
         axis.set_xlim(left - 0.5, right + 0.5)
@@ -149,11 +156,11 @@ def _curve(axis: Any, name: str, window: GaussianWindow) -> None:
     first, last = _axis_limits(window, 0)
     position = torch.linspace(first, last, window.lengths[0]).numpy()
     values = _values(window).numpy()
-    kept = slice(*bounds[0])
+    crop = slice(*bounds[0])
     axis.fill_between(position, values, color="#eef1f5", lw=0)
-    axis.fill_between(position[kept], values[kept], color="#c3dbf0", lw=0)
+    axis.fill_between(position[crop], values[crop], color="#c3dbf0", lw=0)
     axis.plot(position, values, color=_BLUE, lw=1.4)
-    for edge in (position[kept][0] - 0.5, position[kept][-1] + 0.5):
+    for edge in (position[crop][0] - 0.5, position[crop][-1] + 0.5):
         axis.axvline(edge, color=_ACCENT, lw=1.3)
     axis.set_ylim(0, 1.08)
     axis.set_yticks([])
@@ -165,12 +172,12 @@ def _curve(axis: Any, name: str, window: GaussianWindow) -> None:
 
 
 def _panels(windows: dict[str, GaussianWindow]) -> Figure:
-    """One panel per layer, read like text, and the sizes by depth below."""
+    """Draw one panel per layer, in reading order, and the sizes by depth below."""
     columns = _columns(len(windows))
     rows = math.ceil(len(windows) / columns)
     figure = _new_figure(max(6.4, 1.55 * columns), 0.6 + 1.95 * rows + 1.9)
-    parts: Any = figure.subfigures(2, 1, height_ratios=[1.95 * rows, 1.9])
-    upper, lower = parts
+    subfigures: Any = figure.subfigures(2, 1, height_ratios=[1.95 * rows, 1.9])
+    upper, lower = subfigures
     axes = upper.subplots(rows, columns, squeeze=False).flatten()
     for axis in axes[len(windows) :]:
         axis.set_axis_off()
@@ -182,7 +189,7 @@ def _panels(windows: dict[str, GaussianWindow]) -> Figure:
 
 
 def _columns(count: int) -> int:
-    """Panels per row, at most 7, with rows as even as they can be."""
+    """Return the panels per row: at most 7, with rows as even as possible."""
     rows = math.ceil(count / 7)
     return max(3, math.ceil(count / rows))
 
@@ -195,7 +202,7 @@ def _panel(axis: Any, name: str, window: GaussianWindow) -> None:
     values = torch.atleast_2d(_values(window))
     height = values.shape[0]
     axis.imshow(values.numpy(), cmap=LinearSegmentedColormap.from_list("ink", _RAMP), vmin=0, vmax=1)
-    # A kernel in one axis is drawn as an image of one row.
+    # A kernel with one axis is drawn as an image of one row.
     (top, bottom), (left, right) = ((0, height), *bounds)[-2:]
     box = Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, edgecolor=_ACCENT, lw=1.6)
     box.set_clip_on(False)
@@ -208,14 +215,16 @@ def _panel(axis: Any, name: str, window: GaussianWindow) -> None:
 
 
 def _by_depth(axis: Any, windows: dict[str, GaussianWindow]) -> None:
-    """Size of every axis against depth, over the horizon as a dotted line."""
+    """Draw the size of every axis against depth, and the horizon as a dotted line."""
     from matplotlib.ticker import MaxNLocator
 
     depth = range(1, len(windows) + 1)
-    found = [[stop - start for start, stop in current_bounds(window)] for window in windows.values()]
-    looks = (("height", _BLUE, "o", "-"), ("width", _ACCENT, "s", "--"))
-    for index, (label, colour, marker, line) in enumerate(looks):
-        values = [size[index - 2] if len(size) > 1 else size[0] for size in found]
+    sizes = []
+    for window in windows.values():
+        sizes.append([stop - start for start, stop in current_bounds(window)])
+    styles = (("height", _BLUE, "o", "-"), ("width", _ACCENT, "s", "--"))
+    for index, (label, colour, marker, line) in enumerate(styles):
+        values = [size[index - 2] if len(size) > 1 else size[0] for size in sizes]
         axis.plot(depth, values, line, color=colour, marker=marker, ms=4.5, lw=1.6, label=label)
     horizon = [max(window.lengths) for window in windows.values()]
     axis.plot(depth, horizon, ":", color=_SOFT, lw=1.2, label="horizon")

@@ -1,4 +1,4 @@
-"""A figure of kernel fits: target, what every network makes of it, and error against steps."""
+"""A figure of kernel fits: the target, the fit of every network, and error against steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACROSS = 5
 
 
 def fits_figure(target: Tensor, fits: Mapping[str, Fit]) -> Figure:
-    """Target and fits side by side, with their PSNR; below, the mean squared error by step.
+    """Draw target and fits side by side, with their PSNR, and below them the mean squared error by step.
 
     ``target`` has one to three axes; of three the middle slice of the first is drawn.
 
@@ -37,13 +37,17 @@ def fits_figure(target: Tensor, fits: Mapping[str, Fit]) -> Figure:
     with matplotlib.rc_context(STYLE):
         from matplotlib.figure import Figure
 
-        pictures = {"target": target, **{f"{name}\n{fit.psnr:.1f} dB": fit.values for name, fit in fits.items()}}
+        pictures = {"target": target}
+        for name, fit in fits.items():
+            pictures[f"{name}\n{fit.psnr:.1f} dB"] = fit.values
         rows = math.ceil(len(pictures) / ACROSS)
         figure = Figure(figsize=(1.7 * ACROSS, 1.9 * rows + 2.8), layout="constrained")
         places = figure.add_gridspec(rows + 1, ACROSS, height_ratios=[1.9] * rows + [2.8])
-        low, high = target.min().item(), target.max().item()
+        low = target.min().item()
+        high = target.max().item()
         for index, (title, values) in enumerate(pictures.items()):
-            _draw(figure.add_subplot(places[index // ACROSS, index % ACROSS]), title, values, low, high)
+            row, column = divmod(index, ACROSS)
+            _draw(figure.add_subplot(places[row, column]), title, values, low, high)
         _curves(figure.add_subplot(places[rows, :]), fits)
     return figure
 

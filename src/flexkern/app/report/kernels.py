@@ -1,8 +1,7 @@
-"""Figures of adaptive kernels: what the input makes of them, and where they differ most from their mean."""
+"""Figures of adaptive kernels: what they are for an input, and where they differ most from their mean."""
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,18 +17,22 @@ if TYPE_CHECKING:
 
 PIXELS_SHOWN = 3
 BEHIND = {"facecolor": "black", "alpha": 0.7, "pad": 0.8, "linewidth": 0}
-"""What makes a number readable on a bright map."""
+"""Background that makes a number readable on a bright map."""
 
 
 @torch.no_grad()
 def kernels_figure(layer: AdaptiveConv2d, images: Tensor, output: int = 0) -> Figure:
-    """A row per image: the image, where its kernels differ from the mean, the mean kernel, kernels at chosen pixels.
+    """Draw a row per image: the image, where its kernels differ from the mean, the mean kernel, and three kernels.
 
-    The pixels are those where the kernels differ most, far from each other; ``output`` is the output channel, and
-    the first input channel is drawn. ``images`` are (B, in, H, W) as the layer gets them.
+    The three are those of the pixels where kernels differ most, far from each other.
+
+    Args:
+        layer: the layer whose kernels are drawn.
+        images: (B, in, H, W) as the layer gets them; the first input channel is drawn.
+        output: the output channel.
 
     Raises:
-        ValueError: for images that are not two-dimensional.
+        ValueError: for images of another shape.
         ImportError: matplotlib is missing.
 
     Example:
@@ -39,7 +42,8 @@ def kernels_figure(layer: AdaptiveConv2d, images: Tensor, output: int = 0) -> Fi
     """
     if images.dim() != 4:
         raise ValueError(f"`images` must be (batch, channels, height, width), got {tuple(images.shape)}.")
-    found, kernels = adaptivity(layer, images), layer.kernels(images)[:, output, 0]
+    variation = adaptivity(layer, images)
+    kernels = layer.kernels(images)[:, output, 0]
     limit = float(kernels.abs().max())
     matplotlib = import_matplotlib()
     with matplotlib.rc_context(STYLE):
@@ -47,34 +51,36 @@ def kernels_figure(layer: AdaptiveConv2d, images: Tensor, output: int = 0) -> Fi
 
         figure = Figure(figsize=(1.6 * (3 + PIXELS_SHOWN), 1.8 * len(images)), layout="constrained")
         axes = figure.subplots(len(images), 3 + PIXELS_SHOWN, squeeze=False)
-        for row, image, difference, values in zip(axes, images, found.map, kernels, strict=True):
+        signed = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+        for row, image, difference, values in zip(axes, images, variation.map, kernels, strict=True):
             pixels = far_maxima(difference, PIXELS_SHOWN)
             _draw(row[0], image[0], "image", cmap="gray")
             _draw(row[1], difference, "differs from mean", cmap="magma")
+            _draw(row[2], variation.mean[output, 0], "mean kernel", **signed)
             for number, (y, x) in enumerate(pixels, 1):
                 row[1].text(x, y, str(number), color="white", ha="center", va="center", fontsize=8, bbox=BEHIND)
-            signed = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
-            _draw(row[2], found.mean[output, 0], "mean kernel", **signed)
-            for panel, number, (y, x) in zip(row[3:], itertools.count(1), pixels, strict=False):
-                _draw(panel, values[:, :, y, x], f"at {number}", **signed)
-        figure.suptitle(f"{100 * found.share:.1f} % of the kernels' energy varies with the input")
+                _draw(row[2 + number], values[:, :, y, x], f"at {number}", **signed)
+        figure.suptitle(f"{100 * variation.share:.1f} % of the kernels' energy varies with the input")
     return figure
 
 
 def far_maxima(values: Tensor, count: int) -> list[tuple[int, int]]:
-    """Positions of the largest values of (H, W), none within a quarter of the side of another.
+    """Return the positions of the largest values of (H, W), none within a quarter of the side of another.
 
     Example:
         >>> far_maxima(torch.eye(4) * torch.arange(1, 5), 2)
         [(3, 3), (2, 2)]
     """
-    left, radius, found = values.clone(), max(1, min(values.shape) // 4), []
+    remaining = values.clone()
+    radius = max(1, min(values.shape) // 4)
+    positions = []
     for _ in range(count):
-        y, x = divmod(int(left.argmax()), left.shape[1])
-        found.append((y, x))
-        top, start = max(0, y - radius + 1), max(0, x - radius + 1)
-        left[top : y + radius, start : x + radius] = -torch.inf
-    return found
+        y, x = divmod(int(remaining.argmax()), remaining.shape[1])
+        positions.append((y, x))
+        top = max(0, y - radius + 1)
+        left = max(0, x - radius + 1)
+        remaining[top : y + radius, left : x + radius] = -torch.inf
+    return positions
 
 
 def _draw(panel: Any, values: Tensor, title: str, **style: Any) -> None:

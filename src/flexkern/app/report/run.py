@@ -1,4 +1,4 @@
-"""Figures of a finished run."""
+"""The figure of a finished run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ logger = logging.getLogger("flexkern.app.report")
 
 
 def draw_run(path: str | Path) -> Path | None:
-    """Draws the learned windows of a run into its folder; None if nothing was learned or matplotlib is missing.
+    """Draw the learned windows of a run into its folder.
+
+    Returns:
+        The file, or None if no size was learned or matplotlib is missing.
 
     Raises:
         FileNotFoundError: the folder holds no weights.
