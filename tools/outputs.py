@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
     options = parse_options(arguments)
     if options.command == "compare":
-        return compare(options.before, options.after, options.most)
+        return compare(options.before, options.after, most=options.most, common=options.common)
     write(options)
     return 0
 
@@ -59,6 +59,7 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     comparer.add_argument("before", type=Path)
     comparer.add_argument("after", type=Path)
     comparer.add_argument("--most", type=int, default=50, help="differences that are listed (default 50)")
+    comparer.add_argument("--common", action="store_true", help="only what both files have, after `write --only`")
     options = parser.parse_args(arguments)
     if options.command == "write" and options.recipes and options.data_dir is None:
         parser.error("`--recipes` needs `--data-dir`, the folder with mnist.npz and cifar10.npz.")
@@ -149,14 +150,14 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
-def compare(before_path: Path, after_path: Path, most: int) -> int:
+def compare(before_path: Path, after_path: Path, *, most: int, common: bool) -> int:
     """Print the differences of two files; return 1 if there are any."""
     before = json.loads(before_path.read_text(encoding="utf-8"))
     after = json.loads(after_path.read_text(encoding="utf-8"))
     for key, value in before["environment"].items():
         if key != "flexkern" and after["environment"].get(key) != value:
             print(f"note: {key} differs, {value} and {after['environment'].get(key)}: digests may differ by that alone")
-    differences = list(find_differences(before["entries"], after["entries"]))
+    differences = list(find_differences(before["entries"], after["entries"], common=common))
     for difference in differences[:most]:
         print(difference)
     if len(differences) > most:
@@ -166,15 +167,16 @@ def compare(before_path: Path, after_path: Path, most: int) -> int:
     return 1 if differences else 0
 
 
-def find_differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    """Yield a line for every entry that differs or is missing."""
+def find_differences(before: dict[str, Any], after: dict[str, Any], *, common: bool) -> Iterator[str]:
+    """Yield a line for every entry that differs or, unless only ``common`` ones count, is missing."""
     for name, value in before.items():
         if name not in after:
-            yield f"{name}: only in the first file"
+            if not common:
+                yield f"{name}: only in the first file"
         elif is_different(value, after[name]):
             yield f"{name}: {format_change(value, after[name])}"
     for name in after:
-        if name not in before:
+        if name not in before and not common:
             yield f"{name}: only in the second file"
 
 
@@ -211,10 +213,10 @@ def shorten(value: Any) -> str:
 
 
 def print_groups(differences: Sequence[str]) -> None:
-    """Print how many differences there are by the first two parts of the names."""
+    """Print how many differences there are by the beginnings of the names, such as ``layers/FlexConv2d``."""
     counts: dict[str, int] = {}
     for difference in differences:
-        match = re.match(r"[^/:]*(/[^/:]*)?", difference)
+        match = re.match(r"[^/:]*(/[^/: ]*)?", difference)
         group = match[0] if match else difference
         counts[group] = counts.get(group, 0) + 1
     for group, count in counts.items():
