@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from flexkern import AdaptiveConv2d
 
-SIDE, NOISE, BATCH, STEPS = 24, 0.1, 16, 300
+SIDE, NOISE, BATCH, STEPS = 24, 0.1, 16, 350
 BORDER = {"padding": "same", "padding_mode": "reflect"}
 
 
@@ -53,12 +53,12 @@ def psnr(images: Tensor, clean: Tensor) -> float:
     return -10 * (images - clean).square().mean().log10().item()
 
 
-def train(model: nn.Module) -> None:
-    """Train on new images in every step."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+def train(model: nn.Module, images: Tensor) -> None:
+    """Train on random images, with new noise in every step."""
+    optimiser = torch.optim.Adam(model.parameters(), lr=2e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
     for _ in range(STEPS):
-        clean = draw_images(BATCH)
+        clean = images[torch.randint(len(images), (BATCH,))]
         loss = (model(add_noise(clean)) - clean).square().mean()
         optimiser.zero_grad()
         loss.backward()
@@ -74,11 +74,11 @@ def main() -> None:
         "two ordinary 3x3 layers": Residual(5),
         "one adaptive 3x3 kernel": AdaptiveConv2d(1, 1, 3, **BORDER, bias=False, squash="gaussian", normalize=True),
     }
-    clean = draw_images(64)
+    images, clean = draw_images(1024), draw_images(64)
     noisy = add_noise(clean)
     print(f"{'noisy images':24} {psnr(noisy, clean):.2f} dB")
     for name, model in models.items():
-        train(model)
+        train(model, images)
         with torch.no_grad():
             result = psnr(model(noisy), clean)
         count = sum(parameter.numel() for parameter in model.parameters())
