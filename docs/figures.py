@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-DIGITS = ROOT / "results" / "digits.json"
+DIGITS = ROOT / "experiments" / "digits" / "result.json"
 GROWTH = ROOT / "benchmarks" / "results" / "conv-growth.json"
 STEPS = ROOT / "benchmarks" / "results" / "step.json"
-WEIGHTS = ROOT / "src" / "flexkern" / "weights" / "mnist-flexnet.safetensors"
+WEIGHTS = ROOT / "src" / "flexkern" / "app" / "weights" / "mnist-flexnet.safetensors"
 
 INK, SOFT, BLUE, ORANGE = "#1f2a37", "#8a94a3", "#2563a8", "#e8590c"
 RAMP = LinearSegmentedColormap.from_list("ink", ("#ffffff", "#dbe9f6", "#9ac4e3", "#4a90c8", "#1f5f9f", "#0d3463"))
@@ -109,7 +109,7 @@ def window_values(window: GaussianWindow) -> Tensor:
 def draw_windows(panels: list[Axes], windows: list[tuple[Size, Tensor]], kernel_size: Size) -> None:
     """Draw one panel per layer, from the input to the output: the window, the crop as a box, the size below."""
     for depth, (panel, (size, values)) in enumerate(zip(panels, windows, strict=True), 1):
-        panel.imshow(values, cmap=RAMP, vmin=0, vmax=1)
+        panel.imshow(values.numpy(), cmap=RAMP, vmin=0, vmax=1)
         corner = [(length - extent) / 2 - 0.5 for length, extent in zip(kernel_size, size, strict=True)]
         box = Rectangle((corner[1], corner[0]), size[1], size[0], fill=False, edgecolor=ORANGE, linewidth=1.3)
         panel.add_patch(box)
