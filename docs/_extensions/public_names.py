@@ -24,6 +24,7 @@ LONGEST_VALUE = 100
 """Characters of a constant that are shown."""
 STAR = re.compile(r"(``.+?``|`[^`]+`|\*\*?\w[^*]*?(?<=\S)\*\*?(?!\w))|(?<![\w\\])\*(?=\S)")
 """Code and emphasis, or a star that is neither, as in the shape ``(batch, *signal)``."""
+TYPE = ":type: "
 
 
 class PublicNames(SphinxDirective):
@@ -64,10 +65,17 @@ def entry(package: str, name: str, value: Any) -> list[str]:
     return [f".. py:data:: {package}.{name}", *shown]
 
 
-def escape_stars(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Escape the stars of shapes, which reStructuredText would read as emphasis."""
+def correct_docstring(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Escape stars that reStructuredText would read as emphasis; keep the first words of a property.
+
+    Napoleon reads ``The horizon: samples per axis`` as a description with the type ``The horizon``.
+    """
     for number, line in enumerate(lines):
         lines[number] = STAR.sub(lambda match: match[1] or r"\*", line)
+    types_read = [line for line in lines if line.startswith(TYPE)]
+    if what in ("attribute", "property") and types_read:
+        lines.remove(types_read[0])
+        lines[0] = f"{types_read[0].removeprefix(TYPE)}: {lines[0]}"
 
 
 def rename_target(app: Sphinx, env: Any, node: pending_xref, content: Any) -> None:
@@ -99,6 +107,6 @@ def documented(objects: dict[str, Any], name: str) -> list[str]:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive and the handlers; that of references runs before the one of intersphinx."""
     app.add_directive("public-names", PublicNames)
-    app.connect("autodoc-process-docstring", escape_stars)
+    app.connect("autodoc-process-docstring", correct_docstring)
     app.connect("missing-reference", rename_target, priority=400)
     return {"parallel_read_safe": True}
