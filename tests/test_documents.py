@@ -16,10 +16,9 @@ from flexkern.app.cli.main import COMMANDS, main
 from flexkern.app.training import load_recipe
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "_build" not in path.parts]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES]
 LINKED = [*DOCUMENTS, ROOT / "CHANGELOG.md", *sorted((ROOT / "experiments").rglob("*.md"))]
-DOCUMENTS = [path for path in DOCUMENTS if "_build" not in path.parts]
-LINKED = [path for path in LINKED if "_build" not in path.parts]
 SHELL = ("sh", "bash")
 CHECKED = ("python", "yaml", *SHELL)
 UNCHECKED = ("text", "{toctree}", "{eval-rst}", "{public-names}")
@@ -117,17 +116,20 @@ def help_of(command):
     return output.getvalue()
 
 
+def has_option(text, option):
+    """Return whether a help page lists an option; a recipe's key may leave out its section."""
+    name = re.escape(option[2:].replace("-", "_"))
+    listed = text.replace("--", " ").replace("-", "_")
+    return re.search(rf"(?<!\w){name}(?!\w)", listed) is not None
+
+
 def check_flexkern(words):
     command, *arguments = words
     assert command in COMMANDS, f"no subcommand {command}"
     text = help_of(command)
     for word in arguments:
-        option = word.partition("=")[0]
-        if option.startswith("--"):
-            # A recipe's key may leave out its section.
-            assert re.search(rf"(--|\.|^|\s){re.escape(option[2:])}\b", text.replace("_", "-")) or (
-                option[2:].replace("-", "_") in text
-            ), f"{command} has no option {option}"
+        if word.startswith("--"):
+            assert has_option(text, word.partition("=")[0]), f"{command} has no option {word}"
 
 
 def check_python(words):
