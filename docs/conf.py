@@ -32,7 +32,7 @@ myst_heading_anchors = 3
 
 default_role = "code"  # single backticks in docstrings are code
 autodoc_member_order = "bysource"
-autodoc_inherit_docstrings = False  # those of nn.Module say nothing about a layer
+autodoc_inherit_docstrings = False  # those of nn.Module do not describe a layer
 autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
 python_maximum_signature_line_length = 100

@@ -65,7 +65,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def recorded_windows(path: Path) -> tuple[list[tuple[Size, Tensor]], Size]:
     """Return size and window of every layer of a recorded run, and the kernel size.
 
-    A record holds sizes in samples only, so each window is the one that keeps that size.
+    A record contains sizes in samples only, so each window is the one that keeps that size.
     """
     record = read_json(path)
     length = record["recipe"]["model"]["kernel_size"]

@@ -1,4 +1,4 @@
-"""Every program in ``examples/`` runs and prints what it found."""
+"""Every program in ``examples/`` runs and prints its finding."""
 
 import runpy
 from pathlib import Path
