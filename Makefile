@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help env demo check test test-slow format clean
+.PHONY: help env demo check test test-slow docs format clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -30,9 +30,12 @@ test: env ## the default tests
 test-slow: env ## all tests, the long ones too
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto -m ''
 
+docs: env ## the documentation, in docs/_build/index.html
+	$(BIN)/sphinx-build -W -b html docs docs/_build
+
 format: env ## rewrite the code in the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove .venv, caches and runs
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis runs
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/_build runs
