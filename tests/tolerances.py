@@ -1,10 +1,31 @@
 """One table of tolerances, and the one way in which tests compare tensors."""
 
+import math
+
 import torch
 from torch import Tensor
 
-TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.float16: 4e-3, torch.bfloat16: 3e-2}
-"""Largest error allowed, relative to the largest entry of what is expected."""
+SUM_FACTOR = 1.0
+"""The factor c of :func:`float32_bound`."""
+
+
+def float32_bound(terms: float) -> float:
+    """Return the largest relative error allowed for a float32 sum of ``terms`` products: c * eps * sqrt(terms).
+
+    Take n products of random sign and mean square 1. Their partial sum of k terms has the size sqrt(k). Rounding it
+    adds an error of at most eps / 2 of that size, with a root mean square of sqrt(k) * eps / sqrt(12). The errors have
+    random signs, so their squares add up: over k = 1 ... n to n^2 / 2 * eps^2 / 12. The result has the size sqrt(n),
+    so its relative error has a standard deviation of sqrt(n) * eps / sqrt(24) = 0.2 * eps * sqrt(n).
+
+    This is the error of n additions one after the other. Any other order (vectors, blocks, pairs) has a smaller one, so
+    the bound holds for every processor and library. c = 1 allows five standard deviations, which one entry in a million
+    exceeds. Where a result passes through several sums in turn, the squares of their errors add up: count all terms.
+    """
+    return SUM_FACTOR * torch.finfo(torch.float32).eps * math.sqrt(terms)
+
+
+TOLERANCE = {torch.float64: 1e-12, torch.float32: float32_bound(2**13), torch.float16: 4e-3, torch.bfloat16: 3e-2}
+"""Largest error allowed, relative to the largest entry of what is expected; in float32 that of 8192 terms."""
 
 
 def relative_error(actual: Tensor, expected: Tensor) -> float:
