@@ -15,7 +15,7 @@ from flexkern.functional import (
     make_grid,
     radius_per_width,
     support_radius,
-    window_reach,
+    window_extent,
 )
 from golden import load_golden
 from tolerances import assert_matches
@@ -73,7 +73,7 @@ def crop_table(dims):
     golden = load_golden("gaussian_mask.npz")
     widths, lengths = golden["crop_sigma"], golden["crop_grid_length"].tolist()
     for m, mean in enumerate(golden[f"crop{dims}d_mean"]):
-        reach = window_reach(mean.expand_as(widths), widths, golden["crop_threshold"].item(), causal=dims == 1)
+        reach = window_extent(mean.expand_as(widths), widths, golden["crop_threshold"].item(), causal=dims == 1)
         for s, one in enumerate(reach.tolist()):
             yield one, list(zip(lengths, golden[f"crop{dims}d_length"][m, s].tolist(), strict=True))
 
@@ -81,9 +81,9 @@ def crop_table(dims):
 def test_reach_of_the_authors_code():
     golden = load_golden("gaussian_mask.npz")
     widths, threshold = golden["crop_sigma"], golden["crop_threshold"].item()
-    ours = torch.stack([window_reach(m.expand_as(widths), widths, threshold) for m in golden["crop2d_mean"]])
+    ours = torch.stack([window_extent(m.expand_as(widths), widths, threshold) for m in golden["crop2d_mean"]])
     assert_matches(ours, golden["crop2d_radius"])
-    causal = [window_reach(m.expand_as(widths), widths, threshold, causal=True) for m in golden["crop1d_mean"]]
+    causal = [window_extent(m.expand_as(widths), widths, threshold, causal=True) for m in golden["crop1d_mean"]]
     assert_matches(1 - torch.stack(causal), golden["crop1d_root"])
 
 
@@ -171,7 +171,7 @@ def test_continuous_window_has_no_step_at_the_border():
 def test_cropping_the_continuous_window_loses_nothing():
     width, centre = torch.tensor([0.31, 0.2]).double(), torch.tensor([0.1, -0.2]).double()
     values = continuous_window(make_grid((33, 21), dtype=torch.float64), centre, width, 0.1)
-    reach = window_reach(centre, width, 0.1).tolist()
+    reach = window_extent(centre, width, 0.1).tolist()
     (a, b), (c, d) = (crop_bounds(k, r) for k, r in zip((33, 21), reach, strict=True))
     assert values[a:b, c:d].sum().item() == pytest.approx(values.sum().item(), rel=1e-14)
     assert (b - a, d - c) != (33, 21)

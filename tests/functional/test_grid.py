@@ -73,7 +73,7 @@ def test_errors_name_the_argument(call, message):
 
 
 def test_number_of_axes_must_agree():
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match=r"`bounds` must have 2 entries \(start, stop\), one per axis"):
         make_grid((3, 4), bounds=((0, 3),))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .._support.deferred import Deferred
-from ..functional import Grid, continuous_window, crop_bounds, gaussian_window, pitch, radius_per_width, window_reach
+from ..functional import Grid, continuous_window, crop_bounds, gaussian_window, pitch, radius_per_width, window_extent
 
 PAPER_WIDTH = 0.075  # initial width of every published run
 
@@ -187,7 +187,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
 
     def extent(self) -> Tensor:  # shape: (D,)
         """How far the support reaches per axis, the widest channel's; input of ``crop_bounds``."""
-        reach = window_reach(self._kept_centre().detach(), self.width.detach(), self.threshold, causal=self.causal)
+        reach = window_extent(self._kept_centre().detach(), self.width.detach(), self.threshold, causal=self.causal)
         return reach.amax(dim=0) if self.per_channel else reach
 
     def crop(self, reach: Sequence[float]) -> Bounds:
