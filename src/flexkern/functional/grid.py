@@ -254,7 +254,9 @@ class Grid:
         one scale for all axes. An axis of a single sample does not count: it has one sample at any resolution.
         """
         axes = zip(self.trained_lengths, self.scale, strict=True)
-        return 1 / math.prod(scale for length, scale in axes if length > 1)
+        # torch.compile traces the product of a list, not that of a generator expression.
+        scales = [scale for length, scale in axes if length > 1]
+        return 1 / math.prod(scales)
 
     def at(self, scale: float | Sequence[float]) -> "Grid":
         """Return the grid for a signal sampled ``scale`` times as densely as the signal of this grid.
