@@ -27,7 +27,7 @@ def resize_bandlimited(x: Tensor, size: Sequence[int]) -> Tensor:
         Signals of shape ``(..., *size)`` and the dtype of ``x``, contiguous.
 
     Raises:
-        ValueError: if a size is not positive, if there are more sizes than axes, or if ``x`` holds integers.
+        ValueError: if a size is not positive, if there are more sizes than axes, or if ``x`` is not floating point.
 
     Example:
         >>> resize_bandlimited(torch.ones(1, 4, 4), (2, 6)).shape

@@ -31,7 +31,7 @@ def readout_std(features: Tensor, in_channels: int) -> float:
     The kernel is :math:`\psi_{oi}(x) = \sum_m R_{oim} F_m(x)`. Its expected energy is
     :math:`C_{in} s^2 \sum_{m,x} F_m(x)^2`, which is 1 for :math:`s = 1 / \sqrt{C_{in} \sum_{m,x} F_m(x)^2}`.
 
-    The rule uses the features as they are sampled, after window and crop. It therefore holds for any generator, any
+    The rule uses the features as they are sampled, after window and crop. It therefore applies to any generator, any
     initial size and causal windows. Deviations: the rule of CCNN, ``sqrt(1 / (C_in prod K))`` (after Chang et al.
     2020), assumes features of variance 1 on the whole grid; the code of FlexConv does not correct the variance.
 

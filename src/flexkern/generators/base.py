@@ -125,7 +125,7 @@ class Generator(nn.Module, metaclass=Deferred):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw all parameters anew; do nothing on the meta device."""
+        """Redraw all parameters; do nothing on the meta device."""
         if self.readout_weight.is_meta:
             return
         self.reset_features()
