@@ -1,4 +1,4 @@
-"""Slow, obvious twins of the library's functions: loops and plain formulas, nothing shared with src."""
+"""Slow, obvious twins of the library's functions: loops and plain formulas that share no code with src."""
 
 import itertools
 import math
@@ -9,33 +9,36 @@ from torch import Tensor
 
 
 def loop_convolve(x, weight, bias=None, *, stride, padding, dilation, groups) -> Tensor:
-    """Cross-correlation one output sample and one tap at a time; (B, I, *S), (O, I / groups, *K) -> (B, O, *S')."""
+    """Return the cross-correlation, computed one output sample and one tap at a time.
+
+    Shapes: (B, I, *S) and (O, I / groups, *K) to (B, O, *S').
+    """
     signal, kernel = x.shape[2:], weight.shape[2:]
     lengths = [
         (n + left + right - d * (k - 1) - 1) // s + 1
         for n, k, s, (left, right), d in zip(signal, kernel, stride, padding, dilation, strict=True)
     ]
-    per_group = weight.shape[0] // groups, weight.shape[1]
+    outs, ins = weight.shape[0] // groups, weight.shape[1]  # per group
     outputs = []
     for place in itertools.product(*(range(n) for n in lengths)):
         total = x.new_zeros(x.shape[0], weight.shape[0])
         for tap in itertools.product(*(range(k) for k in kernel)):
             at = [t * s + j * d - p[0] for t, s, j, d, p in zip(place, stride, tap, dilation, padding, strict=True)]
-            # Right padding that is negative has cut those samples off already: no output reads them.
+            # Samples removed by negative padding on the right are never read: `lengths` excludes them.
             if all(0 <= a < n for a, n in zip(at, signal, strict=True)):
                 sample = x[(..., *at)]
-                channels = [
-                    sample[:, g * per_group[1] : (g + 1) * per_group[1]]
-                    @ weight[(slice(g * per_group[0], (g + 1) * per_group[0]), slice(None), *tap)].T
-                    for g in range(groups)
-                ]
-                total = total + torch.cat(channels, dim=1)
+                by_group = []
+                for group in range(groups):
+                    inputs = sample[:, group * ins : (group + 1) * ins]
+                    taps = weight[(slice(group * outs, (group + 1) * outs), slice(None), *tap)]
+                    by_group.append(inputs @ taps.T)
+                total = total + torch.cat(by_group, dim=1)
         outputs.append(total if bias is None else total + bias)
     return torch.stack(outputs, dim=-1).unflatten(-1, lengths)
 
 
 def tap_convolve(x, weight, bias=None, *, stride, padding, dilation, groups) -> Tensor:
-    """The same, one tap at a time for all samples: fast enough for many random cases."""
+    """Return the cross-correlation, one tap at a time for all samples: fast enough for many random cases."""
     extended = F.pad(x, [side for pair in reversed(padding) for side in pair])
     kernel = weight.shape[2:]
     lengths = [
@@ -43,17 +46,17 @@ def tap_convolve(x, weight, bias=None, *, stride, padding, dilation, groups) -> 
     ]
     total = x.new_zeros(x.shape[0], weight.shape[0], *lengths)
     for tap in itertools.product(*(range(k) for k in kernel)):
-        window = tuple(
+        places = tuple(
             slice(j * d, j * d + (n - 1) * s + 1, s) for j, d, n, s in zip(tap, dilation, lengths, stride, strict=True)
         )
-        read = extended[(..., *window)].unflatten(1, (groups, -1))
-        taken = weight[(..., *tap)].unflatten(0, (groups, -1))
-        total = total + torch.einsum("bgi...,goi->bgo...", read, taken).flatten(1, 2)
+        samples = extended[(..., *places)].unflatten(1, (groups, -1))
+        taps = weight[(..., *tap)].unflatten(0, (groups, -1))
+        total = total + torch.einsum("bgi...,goi->bgo...", samples, taps).flatten(1, 2)
     return total if bias is None else total + bias.view(-1, *(1,) * len(lengths))
 
 
 def torch_padding(padding, kernel_size, dilation, *, causal=False) -> list[tuple[int, int]]:
-    """Padding per side, as nn.ConvNd means it ('same' puts the odd sample at the end)."""
+    """Return the padding per axis and side, as nn.ConvNd defines it; 'same' puts the odd sample at the end."""
     spans = [d * (k - 1) for d, k in zip(dilation, kernel_size, strict=True)]
     if causal:
         return [(span, 0) for span in spans]
@@ -66,7 +69,7 @@ def torch_padding(padding, kernel_size, dilation, *, causal=False) -> list[tuple
 
 
 def torch_convolve(x, weight, bias, *, stride, padding, dilation, groups, mode) -> Tensor:
-    """F.pad in torch's mode, then F.convNd."""
+    """Return the result of F.pad in torch's mode, followed by F.convNd."""
     mode = "constant" if mode == "zeros" else mode
     extended = F.pad(x, [side for pair in reversed(padding) for side in pair], mode=mode)
     conv = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[weight.dim() - 2]
@@ -74,35 +77,43 @@ def torch_convolve(x, weight, bias, *, stride, padding, dilation, groups, mode) 
 
 
 def grid(lengths, *, causal=False) -> Tensor:
-    """Positions (D, *K): -1 + 2 i / (k - 1); one sample sits at 0, or at the most recent end of a causal axis."""
+    """Return positions (D, *K): -1 + 2 i / (k - 1); a single sample lies at 0, or at +1 on a causal axis."""
     axes = []
     for k in lengths:
-        only = 1.0 if causal else 0.0
-        axes.append(torch.tensor([only] if k == 1 else [-1 + 2 * i / (k - 1) for i in range(k)], dtype=torch.float64))
+        axes.append(torch.tensor(_axis(k, causal=causal), dtype=torch.float64))
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
+def _axis(length, *, causal=False) -> list[float]:
+    if length == 1:
+        return [1.0 if causal else 0.0]
+    return [-1 + 2 * i / (length - 1) for i in range(length)]
+
+
 def gaussian(positions, centre, width) -> Tensor:
-    """Product over the axes, one after the other."""
+    """Return a Gaussian window of height 1, multiplied up axis by axis."""
     value = torch.ones_like(positions[0])
     for x, c, w in zip(positions, centre, width, strict=True):
         value = value * torch.exp(-((x - c) ** 2) / (2 * w**2))
     return value
 
 
-def kept_samples(length, reach, *, causal=False) -> list[int]:
-    """Indices that a crop keeps, found by looking at every sample; never empty."""
-    xs = [
-        0.0 if length == 1 and not causal else 1.0 if length == 1 else -1 + 2 * i / (length - 1) for i in range(length)
-    ]
+def kept_samples(length, extent, *, causal=False) -> list[int]:
+    """Return the indices that a crop keeps, from a test of every sample; never empty."""
+    xs = _axis(length, causal=causal)
     if causal:
-        return [i for i, x in enumerate(xs) if x > 1 - reach or reach >= 2] or [length - 1]
-    kept = [i for i, x in enumerate(xs) if abs(x) < reach or reach >= 1]
-    return kept or ([length // 2] if length % 2 else [length // 2 - 1, length // 2])
+        recent = [i for i, x in enumerate(xs) if x > 1 - extent or extent >= 2]
+        return recent or [length - 1]
+    central = [i for i, x in enumerate(xs) if abs(x) < extent or extent >= 1]
+    middle = [length // 2] if length % 2 else [length // 2 - 1, length // 2]
+    return central or middle
 
 
 def multiplicative_network(points, filters, mixing, readout) -> Tensor:
-    """h = g_0; h = g_l (A h + c); out = R h + r, one unit at a time. ``filters[l]`` maps a point to H numbers."""
+    """Return R h_L + r with h_0 = g_0 and h_l = g_l (A_l h_{l-1} + c_l), one unit at a time.
+
+    ``filters[l]`` maps a point to the H values of g_l.
+    """
     values = []
     for point in points.T:
         hidden = filters[0](point)
@@ -119,7 +130,7 @@ def multiplicative_network(points, filters, mixing, readout) -> Tensor:
 
 
 def gabor(point, weight, bias, gamma, mu, angle=None) -> list[float]:
-    """Values of all atoms of one filter at one point; scalar arithmetic only."""
+    """Return the values of all atoms of one filter at one point, in scalar arithmetic."""
     values = []
     for j in range(len(bias)):
         offset = [float(point[a] - mu[j][a]) for a in range(len(point))]
@@ -134,28 +145,28 @@ def gabor(point, weight, bias, gamma, mu, angle=None) -> list[float]:
 
 
 def self_moving_points(points, position, radius, weight) -> Tensor:
-    """Kernels (out * in, P) of tents around moving points, one term at a time; differentiable.
+    """Return the kernels (out * in, P) of tents around moving points, one term at a time; differentiable.
 
-    ``points`` (D, P), ``position`` (out, M, D), ``radius`` (out, M), ``weight`` (out, in, M).
+    Shapes: ``points`` (D, P), ``position`` (out, M, D), ``radius`` (out, M), ``weight`` (out, in, M).
     """
     kernels = []
     for o in range(weight.shape[0]):
         for i in range(weight.shape[1]):
             values = []
             for x in points.T:
-                total, covering = torch.zeros((), dtype=torch.float64), 0
+                total, count = torch.zeros((), dtype=torch.float64), 0
                 for m in range(weight.shape[2]):
                     distance = sum(abs(x[a] - position[o, m, a]) for a in range(len(x)))
                     tent = 1 - distance / radius[o, m]
                     if tent.item() > 0:
-                        total, covering = total + weight[o, i, m] * tent, covering + 1
-                values.append(total / (covering + 1e-6))
+                        total, count = total + weight[o, i, m] * tent, count + 1
+                values.append(total / (count + 1e-6))
             kernels.append(torch.stack(values))
     return torch.stack(kernels)
 
 
 def gaussian_derivative(x: float, sigma: float, order: int) -> float:
-    """d^n/dx^n of the normal density, by the coefficients of the n-th Hermite polynomial."""
+    """Return d^n/dx^n of the normal density, from the coefficients of the n-th Hermite polynomial."""
     u, polynomial = x / sigma, 0.0
     for k in range(order // 2 + 1):
         coefficient = math.factorial(order) / (math.factorial(k) * math.factorial(order - 2 * k) * 2**k)
@@ -164,7 +175,7 @@ def gaussian_derivative(x: float, sigma: float, order: int) -> float:
 
 
 def is_smooth(number: int) -> bool:
-    """Whether 2, 3 and 5 are its only prime factors."""
+    """Return whether 2, 3 and 5 are the only prime factors of ``number``."""
     for prime in (2, 3, 5):
         while number % prime == 0:
             number //= prime
@@ -179,7 +190,7 @@ SQUASHES = {
     "atan": lambda z: [math.atan(v) for v in z],
     "centred": lambda z: [v - sum(z) / len(z) for v in z],
 }
-"""From what the generator says about one window to the window's kernel, in Python floats."""
+"""Squashing functions from the generator's output for one position to the kernel there, in Python floats."""
 
 
 def adaptive_convolve(
@@ -200,21 +211,22 @@ def adaptive_convolve(
     gain=None,
     scale=None,
 ) -> tuple[Tensor, Tensor]:
-    """Output (B, O, *S') and kernels (B, O, I / groups, *K, *S') of an adaptive convolution, one number at a time.
+    """Return output (B, O, *S') and kernels (B, O, I / groups, *K, *S') of an adaptive convolution, number by number.
 
-    Samples outside ``x`` are zero. The generator's window begins floor((k - q) / 2) taps after the kernel's.
+    Samples outside ``x`` are zero. The patch of size q that the generator reads begins floor((k - q) / 2) taps after
+    the patch of size k that the kernel reads.
     """
     ins, outs, signal = x.shape[1] // groups, out_channels // groups, x.shape[2:]
     axes = list(zip(signal, kernel, stride, padding, dilation, strict=True))
     lengths = [(n + left + right - d * (k - 1) - 1) // s + 1 for n, k, s, (left, right), d in axes]
     taps = list(itertools.product(*map(range, kernel)))
     starts = [(k - q) // 2 for k, q in zip(kernel, generator, strict=True)]
-    seen_taps = [
+    guide_taps = [
         tuple(start + a for start, a in zip(starts, place, strict=True))
         for place in itertools.product(*map(range, generator))
     ]
     signals, weights = x.tolist(), weight.flatten(2).tolist()
-    biases, gains, scales = (None if one is None else one.flatten().tolist() for one in (beta, gain, scale))
+    biases, gains, scales = (None if values is None else values.flatten().tolist() for values in (beta, gain, scale))
 
     def sample(b, c, place, tap):
         value = signals[b][c]
@@ -226,7 +238,7 @@ def adaptive_convolve(
         return value
 
     def kernel_row(o, c):
-        """Where among the generators' outputs, counted in kernels, that of channel ``c`` and output ``o`` is."""
+        """Return the index of the kernel of channel ``c`` and output ``o`` among the kernels that are generated."""
         group, output = divmod(o, outs)
         return {
             "pair": c * outs + output,
@@ -234,29 +246,36 @@ def adaptive_convolve(
             "full": (group * outs + output) * ins + c - group * ins,
         }[sharing]
 
+    def kernel_at(o, c, patches):
+        """Return the kernel of channel ``c`` and output ``o`` as a list; the generator reads ``patches``."""
+        row, group = kernel_row(o, c), c // ins
+        channels = [c] if sharing == "pair" else range(group * ins, (group + 1) * ins)
+        responses = []
+        for tap_row in range(row * len(taps), (row + 1) * len(taps)):
+            pairs = zip(weights[tap_row], (patches[channel] for channel in channels), strict=True)
+            response = sum(q * v for row_weight, patch in pairs for q, v in zip(row_weight, patch, strict=True))
+            responses.append(response + (biases[tap_row] if biases else 0.0))
+        values = SQUASHES[squash](responses)
+        if gains:
+            values = [k * gains[row * len(taps) + u] for u, k in enumerate(values)]
+        if normalize:
+            total = sum(abs(k) for k in values)
+            values = [k / total for k in values]
+        if scales:
+            values = [k * scales[row] for k in values]
+        return values
+
     output = torch.zeros(x.shape[0], out_channels, *lengths, dtype=torch.float64)
     kernels = torch.zeros(x.shape[0], out_channels, ins, len(taps), *lengths, dtype=torch.float64)
     for b, place in itertools.product(range(x.shape[0]), itertools.product(*map(range, lengths))):
-        seen = [[sample(b, c, place, tap) for tap in seen_taps] for c in range(x.shape[1])]
-        values = [[sample(b, c, place, tap) for tap in taps] for c in range(x.shape[1])]
+        guide = [[sample(b, c, place, tap) for tap in guide_taps] for c in range(x.shape[1])]
+        samples = [[sample(b, c, place, tap) for tap in taps] for c in range(x.shape[1])]
         for o in range(out_channels):
-            group = range(o // outs * ins, (o // outs + 1) * ins)
+            first = o // outs * ins
             total = 0.0
-            for c in group:
-                z = []
-                for row in range(kernel_row(o, c) * len(taps), (kernel_row(o, c) + 1) * len(taps)):
-                    channels = [c] if sharing == "pair" else group
-                    pairs = zip(weights[row], (seen[i] for i in channels), strict=True)
-                    said = sum(q * v for of_channel, patch in pairs for q, v in zip(of_channel, patch, strict=True))
-                    z.append(said + (biases[row] if biases else 0.0))
-                found = SQUASHES[squash](z)
-                if gains:
-                    found = [k * gains[kernel_row(o, c) * len(taps) + u] for u, k in enumerate(found)]
-                if normalize:
-                    found = [k / sum(abs(other) for other in found) for k in found]
-                if scales:
-                    found = [k * scales[kernel_row(o, c)] for k in found]
-                total += sum(k * v for k, v in zip(found, values[c], strict=True))
-                kernels[(b, o, c - group[0], slice(None), *place)] = torch.tensor(found, dtype=torch.float64)
+            for c in range(first, first + ins):
+                kernel_values = kernel_at(o, c, guide)
+                total += sum(k * v for k, v in zip(kernel_values, samples[c], strict=True))
+                kernels[(b, o, c - first, slice(None), *place)] = torch.tensor(kernel_values, dtype=torch.float64)
             output[(b, o, *place)] = total
     return output, kernels.unflatten(3, kernel)

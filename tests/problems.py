@@ -1,4 +1,4 @@
-"""Problems that carry their own exact answer."""
+"""Problems with a known exact answer."""
 
 import math
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Delta:
-    """A kernel that is 1 at one tap: the output is the input, shifted by ``tap - left`` samples."""
+    """Kernel that is 1 at one tap: the output is the input, shifted by ``tap - left`` samples."""
 
     length: int
     tap: int
@@ -20,18 +20,18 @@ class Delta:
         return kernel
 
     def exact(self, x: Tensor, left: int) -> Tensor:
-        """Output of x (B, 1, T) at padding (left, length - 1 - left): x read ``tap - left`` samples later."""
-        shift, n = self.tap - left, x.shape[-1]
-        result = torch.zeros_like(x)
-        for t in range(n):
-            if 0 <= t + shift < n:
-                result[..., t] = x[..., t + shift]
-        return result
+        """Return x (B, 1, T) read ``tap - left`` samples later: the output at padding (left, length - 1 - left)."""
+        shift, length = self.tap - left, x.shape[-1]
+        shifted = torch.zeros_like(x)
+        for t in range(length):
+            if 0 <= t + shift < length:
+                shifted[..., t] = x[..., t + shift]
+        return shifted
 
 
 @dataclass(frozen=True)
 class GaussianBlur:
-    """Gaussian of deviation ``a`` convolved with one of ``b`` (in samples): a Gaussian of sqrt(a^2 + b^2)."""
+    """Gaussian of width ``a`` convolved with one of width ``b``, in samples: a Gaussian of width sqrt(a^2 + b^2)."""
 
     a: float
     b: float
@@ -53,7 +53,7 @@ class GaussianBlur:
 
 @dataclass(frozen=True)
 class Sinusoid:
-    """A sinusoid through a symmetric kernel: scaled by the kernel's transfer function at its frequency."""
+    """Sinusoid through a symmetric kernel: it is scaled by the kernel's transfer function at its frequency."""
 
     cycles: float  # cycles per sample
     length: int = 120
@@ -63,10 +63,10 @@ class Sinusoid:
         return torch.sin(2 * math.pi * self.cycles * t).view(1, 1, -1)
 
     def exact(self, half: list[float]) -> Tensor:
-        """``half`` = taps 0, 1, 2 ... of the symmetric kernel; valid samples only."""
+        """Return the valid samples of the output; ``half`` lists taps 0, 1, 2 ... of the symmetric kernel."""
         gain = half[0] + 2 * sum(h * math.cos(2 * math.pi * self.cycles * j) for j, h in enumerate(half) if j)
-        reach = len(half) - 1
-        return gain * self.signal()[..., reach : self.length - reach]
+        margin = len(half) - 1
+        return gain * self.signal()[..., margin : self.length - margin]
 
 
 @dataclass(frozen=True)
@@ -87,28 +87,31 @@ class PlantedWidth:
         return (kernel / kernel.square().sum().sqrt()).to(dtype)[None, None]
 
     def data(self, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Return input and target, both (batch, 1, *signal)."""
         generator = torch.Generator().manual_seed(seed)
         x = torch.randn(self.batch, 1, *self.signal, generator=generator)
         pads = []
         for length in reversed(self.horizon):
-            pads += [length - 1, 0] if self.causal else [(length - 1) // 2, length - 1 - (length - 1) // 2]
+            left = length - 1 if self.causal else (length - 1) // 2
+            pads += [left, length - 1 - left]
         conv = {1: torch.nn.functional.conv1d, 2: torch.nn.functional.conv2d}[len(self.horizon)]
         return x, conv(torch.nn.functional.pad(x, pads), self.kernel())
 
 
 def extent(weight: Tensor, causal: bool = False) -> list[float]:
-    """Deviation per axis of a kernel (1, 1, *K) in samples, weighted by its energy.
+    """Return the standard deviation per axis of a kernel (1, 1, *K), in samples, weighted by its energy.
 
-    Energy, not amplitude: it is defined for kernels of either sign, it is what a least-squares fit on white noise
-    determines (the loss *is* the energy of the difference), and a faint noisy tail far out hardly moves it. For a
-    causal kernel the distance is measured from the most recent sample.
+    Energy rather than amplitude: it is defined for kernels of either sign, a least-squares fit on white noise
+    determines it (the loss is the energy of the difference), and a faint noisy tail far from the centre hardly changes
+    it. For a causal kernel, the distance is measured from the most recent sample.
     """
     energy = weight.detach().double()[0, 0].square()
-    result = []
+    deviations = []
     for axis, length in enumerate(energy.shape):
-        share = energy.movedim(axis, 0).reshape(length, -1).sum(1)
-        share = share / share.sum()
+        marginal = energy.movedim(axis, 0).reshape(length, -1).sum(1)
+        share = marginal / marginal.sum()
         t = torch.arange(length, dtype=torch.float64)
         middle = float(length - 1) if causal else (share * t).sum().item()
-        result.append(math.sqrt((share * (t - middle) ** 2).sum().item()))
-    return result
+        variance = (share * (t - middle) ** 2).sum().item()
+        deviations.append(math.sqrt(variance))
+    return deviations

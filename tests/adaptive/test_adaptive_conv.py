@@ -439,11 +439,11 @@ class TestDtypesAndFormats:
     @pytest.mark.parametrize("sharing", SHARINGS)
     def test_float32(self, sharing, squash):
         problem = make(sharing, squash, channels=(4, 4), signal=(9, 8), padding=1, batch=2)
-        form, exact = problem.form, problem.gradients(plain_adaptive_conv)
-        window = math.prod(form.generator)
-        generated = form.seen * window  # terms of a generator's output
-        applied = 4 * form.taps  # terms of an output; as many outputs read a sample
-        terms = {"output": generated + applied, "padded": generated + applied + form.rows * window}
+        spec, exact = problem.spec, problem.gradients(plain_adaptive_conv)
+        window = math.prod(spec.generator)
+        generated = spec.generator_in_channels * window  # terms of a generator's output
+        applied = 4 * spec.taps  # terms of an output; as many outputs read a sample
+        terms = {"output": generated + applied, "padded": generated + applied + spec.generator_out_channels * window}
         for name, value in problem.to(torch.float32).gradients().items():
             assert value.dtype is torch.float32
             # A parameter's gradient is a sum over windows, and over the channels that share a kernel.

@@ -1,4 +1,4 @@
-"""Resizing against the sums of its formula, and what follows from them."""
+"""Band-limited resizing against the sums of its formula, and the properties that follow from them."""
 
 import math
 
@@ -12,18 +12,22 @@ from tolerances import assert_matches
 
 
 def plain_resize(x, length):
-    """The formula, summed up."""
-    n = len(x)
-    k = range(min(n, length))
-    found = [sum(x[i] * math.cos(math.pi * f * (i + 0.5) / n) for i in range(n)) for f in k]
-    return [
-        sum((1 if f == 0 else 2) * found[f] * math.cos(math.pi * f * (j + 0.5) / length) for f in k) / n
-        for j in range(length)
-    ]
+    """Return the sums of the formula, term by term."""
+    old_length = len(x)
+    orders = range(min(old_length, length))
+    coefficients = []
+    for k in orders:
+        terms = [x[i] * math.cos(math.pi * k * (i + 0.5) / old_length) for i in range(old_length)]
+        coefficients.append(sum(terms))
+    resized = []
+    for j in range(length):
+        terms = [(2 - (k == 0)) * coefficients[k] * math.cos(math.pi * k * (j + 0.5) / length) for k in orders]
+        resized.append(sum(terms) / old_length)
+    return resized
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 5))
-def test_against_the_sums(old, new, seed):
+def test_values_equal_the_sums(old, new, seed):
     x = torch.randn(old, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     expected = torch.tensor(plain_resize(x.tolist(), new), dtype=torch.float64)
     assert_matches(resize_bandlimited(x, (new,)), expected, 1e-12)
@@ -32,39 +36,52 @@ def test_against_the_sums(old, new, seed):
 @pytest.mark.parametrize(("old", "new"), [((7, 6), (13, 6)), ((14, 14), (28, 28)), ((5, 9), (10, 27))])
 def test_enlarging_loses_nothing(old, new):
     x = torch.randn(2, 3, *old, dtype=torch.float64)
-    assert_matches(resize_bandlimited(resize_bandlimited(x, new), old), x, 1e-12)
+    enlarged = resize_bandlimited(x, new)
+    assert_matches(resize_bandlimited(enlarged, old), x, 1e-12)
 
 
-def test_means_stay():
+def test_the_mean_is_preserved():
     x = torch.randn(2, 12, 12, dtype=torch.float64)
-    assert_matches(resize_bandlimited(x, (5, 7)).mean((1, 2)), x.mean((1, 2)), 1e-12)
+    resized = resize_bandlimited(x, (5, 7))
+    assert_matches(resized.mean((1, 2)), x.mean((1, 2)), 1e-12)
 
 
 def test_smooth_signals_are_interpolated():
-    def wave(n):
-        return 1 + torch.cos(3 * math.pi * (torch.arange(n, dtype=torch.float64) + 0.5) / n)
+    def wave(length):
+        middles = (torch.arange(length, dtype=torch.float64) + 0.5) / length
+        return 1 + torch.cos(3 * math.pi * middles)
 
     assert_matches(resize_bandlimited(wave(16), (40,)), wave(40), 1e-12)
     assert_matches(resize_bandlimited(wave(16), (8,)), wave(8), 1e-12)
 
 
-def test_frequencies_beyond_the_coarse_grid_are_gone():
-    t = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
-    assert resize_bandlimited(torch.cos(9 * math.pi * t), (8,)).abs().max() < 1e-12
+def test_frequencies_above_the_coarse_grid_are_removed():
+    middles = (torch.arange(16, dtype=torch.float64) + 0.5) / 16
+    wave = torch.cos(9 * math.pi * middles)
+    assert resize_bandlimited(wave, (8,)).abs().max() < 1e-12
 
 
-def test_gradients_and_dtypes():
+def test_gradients():
     x = torch.randn(2, 5, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: resize_bandlimited(x, (8,)), x)
-    assert resize_bandlimited(torch.ones(4), (6,)).dtype == torch.float32
-    assert resize_bandlimited(torch.ones(4, dtype=torch.bfloat16), (6,)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dtype_is_kept(dtype):
+    assert resize_bandlimited(torch.ones(4, dtype=dtype), (6,)).dtype == dtype
+
+
+def test_integers_are_rejected():
     with pytest.raises(ValueError, match=r"`x` must be floating point, got torch\.int64"):
         resize_bandlimited(torch.ones(4, dtype=torch.int64), (6,))
-    same = torch.randn(3, 4)
-    assert torch.equal(resize_bandlimited(same, (4,)), same)
+
+
+def test_the_same_size_changes_nothing():
+    x = torch.randn(3, 4)
+    assert torch.equal(resize_bandlimited(x, (4,)), x)
 
 
 @pytest.mark.parametrize("size", [(), (0,), (2, 3, 4)])
-def test_sizes_that_are_none(size):
+def test_invalid_sizes_are_rejected(size):
     with pytest.raises(ValueError, match="`size` must have 1 to 2 positive numbers"):
         resize_bandlimited(torch.ones(3, 3), size)

@@ -1,4 +1,4 @@
-"""Every generator keeps the generator's contract."""
+"""Every generator satisfies the contract of generators."""
 
 import pytest
 import torch
@@ -100,20 +100,22 @@ class TestPoints(GeneratorContract):
 
     @pytest.mark.parametrize("dims", [1, 2, 3, 4])
     def test_values_are_readout_times_features(self, dims):
-        """Per output channel."""
+        """As in the contract, but per output channel."""
         generator = self.double(dims, 6, region=Region.whole((5,) * dims, fan_in=2))
         positions = torch.rand(dims, *(3, 4, 2, 2)[:dims], dtype=torch.float64) * 2 - 1
         features = generator.features_per_output(positions.flatten(1))
         assert features.shape == (3, generator.num_features, positions[0].numel())
-        expected = torch.einsum("oim,omp->oip", generator.readout_weight.unflatten(0, (3, 2)), features)
+        readout = generator.readout_weight.unflatten(0, (3, 2))
+        expected = torch.einsum("oim,omp->oip", readout, features)
         assert_matches(generator(positions).flatten(1), expected.flatten(0, 1))
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_registry_builds_any_dimension(name):
-    for dims in (1, 2, 3):
-        generator = GENERATORS[name](dims, 2)
-        assert generator(torch.zeros(dims, *(2,) * dims)).shape == (2, *(2,) * dims)
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_registry_builds_any_number_of_axes(name, dims):
+    generator = GENERATORS[name](dims, 2)
+    lengths = (2,) * dims
+    assert generator(torch.zeros(dims, *lengths)).shape == (2, *lengths)
 
 
 def test_every_generator_of_the_registry_has_a_contract():

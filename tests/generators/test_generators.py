@@ -1,4 +1,4 @@
-"""What is particular to one generator: formulas, options, errors, and the authors' numbers."""
+"""Laws of single generators: formulas, options, errors, and the authors' results."""
 
 import math
 
@@ -38,38 +38,41 @@ def test_values_and_gradients_of_the_authors_code(kind, dims):
 
 @pytest.mark.parametrize("cls", [MAGNet, GaborNet, FourierNet])
 @pytest.mark.parametrize("layers", [0, 1, 3])
-def test_recursion_is_the_formula(cls, layers):
-    net = cls(2, 3, hidden=4, layers=layers, dtype=torch.float64)
+def test_recursion_equals_the_formula(cls, layers):
+    net = cls(2, 3, hidden=4, layers=layers, dtype=torch.float64).requires_grad_(False)
     points = torch.rand(2, 5, dtype=torch.float64) * 2 - 1
 
-    def filter_of(index):
-        weight, bias = net.wave_vector[index].detach(), net.phase[index].detach()
-        if cls is FourierNet:
-            return lambda p: [math.sin(float((w * p).sum() + b)) for w, b in zip(weight, bias, strict=True)]
-        return lambda p: oracles.gabor(p, weight, bias, net.gamma[index].detach(), net.mu[index].detach())
+    def sine_filter(index):
+        weight, bias = net.wave_vector[index], net.phase[index]
+        return lambda point: [math.sin(float((w * point).sum() + b)) for w, b in zip(weight, bias, strict=True)]
 
+    def gabor_filter(index):
+        parameters = net.wave_vector[index], net.phase[index], net.gamma[index], net.mu[index]
+        return lambda point: oracles.gabor(point, *parameters)
+
+    filter_at = sine_filter if cls is FourierNet else gabor_filter
+    filters = [filter_at(index) for index in range(layers + 1)]
     mixing = list(zip(net.mixing_weight.tolist(), net.mixing_bias.tolist(), strict=True))
     readout = net.readout_weight.tolist(), net.readout_bias.tolist()
-    expected = oracles.multiplicative_network(points, [filter_of(i) for i in range(layers + 1)], mixing, readout)
-    assert_matches(net(points), expected)
+    assert_matches(net(points), oracles.multiplicative_network(points, filters, mixing, readout))
 
 
 def test_atoms_widen_with_depth_in_a_magnet():
-    draws = torch.stack([MAGNet(2, 1, hidden=64, input_scale=25.6).gamma for _ in range(20)])
-    assert draws.mean(dim=(0, 2, 3)).tolist() == pytest.approx([6, 3, 2, 1.5], rel=0.1)
+    gammas = torch.stack([MAGNet(2, 1, hidden=64, input_scale=25.6).gamma for _ in range(20)])
+    assert gammas.mean(dim=(0, 2, 3)).tolist() == pytest.approx([6, 3, 2, 1.5], rel=0.1)
 
 
-def test_angles_turn_the_atoms():
-    net = MAGNet(2, 3, hidden=4, input_scale=8.0, rotated=True, dtype=torch.float64)
-    with torch.no_grad():
-        net.angle.zero_()
+def test_angles_rotate_the_atoms():
+    rotated = MAGNet(2, 3, hidden=4, input_scale=8.0, rotated=True, dtype=torch.float64).requires_grad_(False)
+    state = rotated.state_dict()
+    del state["angle"]
     plain = MAGNet(2, 3, hidden=4, dtype=torch.float64)
-    plain.load_state_dict({k: v for k, v in net.state_dict().items() if k != "angle"})
+    plain.load_state_dict(state)
     positions = oracles.grid((4, 5))
-    assert_matches(net(positions), plain(positions))
-    with torch.no_grad():
-        net.angle.fill_(0.7)
-    assert (net(positions) - plain(positions)).abs().max() > 1e-3
+    rotated.angle.zero_()
+    assert_matches(rotated(positions), plain(positions))
+    rotated.angle.fill_(0.7)
+    assert (rotated(positions) - plain(positions)).abs().max() > 1e-3
 
 
 def test_rotation_in_one_dimension_fails_at_construction():
@@ -104,13 +107,13 @@ def test_errors_name_the_option(make, message):
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "silu", "gelu", "tanh"])
 @pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("fourier", [0, 4])
-def test_every_kind_of_mlp_is_the_formula(activation, norm, fourier):
+def test_every_kind_of_mlp_equals_the_formula(activation, norm, fourier):
     net = MLP(2, 3, hidden=5, layers=4, activation=activation, norm=norm, fourier=fourier, dtype=torch.float64)
     points = torch.rand(2, 6, dtype=torch.float64) * 2 - 1
     hidden = points.T
     if fourier:
-        turns = points.T @ net.frequencies.T
-        hidden = torch.cat([torch.sin(2 * math.pi * turns), torch.cos(2 * math.pi * turns)], dim=1)
+        cycles = points.T @ net.frequencies.T
+        hidden = torch.cat([torch.sin(2 * math.pi * cycles), torch.cos(2 * math.pi * cycles)], dim=1)
     for layer in net.hidden_layers:
         hidden = hidden @ layer.weight.T + layer.bias
         if norm:
@@ -121,47 +124,49 @@ def test_every_kind_of_mlp_is_the_formula(activation, norm, fourier):
     assert_matches(net(points), (hidden @ net.readout_weight.T + net.readout_bias).T)
 
 
-def test_random_frequencies_are_kept_in_the_state():
+def test_random_frequencies_are_stored_in_the_state_dict():
     net = MLP(2, 3, fourier=4)
     assert "frequencies" in net.state_dict()
     assert "frequencies" not in dict(net.named_parameters())
 
 
-def test_sirens_omega_multiplies_the_bias_too():
-    net = SIREN(1, 1, hidden=1, layers=2, omega=30.0, dtype=torch.float64)
-    with torch.no_grad():
-        net.weights[0].fill_(0.0), net.biases[0].fill_(0.01), net.readout_weight.fill_(1.0), net.readout_bias.zero_()
+def test_omega_of_siren_multiplies_the_bias_too():
+    net = SIREN(1, 1, hidden=1, layers=2, omega=30.0, dtype=torch.float64).requires_grad_(False)
+    net.weights[0].fill_(0.0)
+    net.biases[0].fill_(0.01)
+    net.readout_weight.fill_(1.0)
+    net.readout_bias.zero_()
     assert net(torch.zeros(1, 1, dtype=torch.float64)).item() == pytest.approx(math.sin(0.3), rel=1e-14)
 
 
 class TestTable:
-    def test_values_at_the_grid_points_are_the_weights(self):
+    def test_values_at_the_grid_points_are_the_readout(self):
         table = Table(2, 3, size=(4, 5), dtype=torch.float64)
         assert_matches(table(oracles.grid((4, 5))), table.readout_weight.view(3, 4, 5))
 
-    def test_between_them_it_is_linear(self):
+    def test_values_between_grid_points_are_linear(self):
         table = Table(1, 1, size=(3,), dtype=torch.float64)
         a, b, c = table.readout_weight[0].tolist()
         points = torch.tensor([[-0.75, -0.5, 0.25]], dtype=torch.float64)
         assert table(points)[0].tolist() == pytest.approx([0.75 * a + 0.25 * b, (a + b) / 2, 0.75 * b + 0.25 * c])
 
-    def test_beyond_the_grid_it_continues_as_at_the_border(self):
+    def test_values_outside_the_grid_are_those_at_the_border(self):
         table = Table(1, 1, size=(3,), dtype=torch.float64)
         points = torch.tensor([[-5.0, -1.0, 1.0, 7.0]], dtype=torch.float64)
         a, _, c = table.readout_weight[0].tolist()
         assert table(points)[0].tolist() == pytest.approx([a, a, c, c])
 
-    def test_takes_the_size_of_its_layer(self):
+    def test_default_size_is_that_of_the_layer(self):
         layer = CKConv1d(2, 3, 7, generator="table")
         assert layer.generator.size == (7,)
         assert_matches(layer.weight, layer.generator.readout_weight.view(3, 2, 7))
 
-    def test_may_be_coarser_than_its_layer(self):
+    def test_the_table_may_be_coarser_than_the_layer(self):
         layer = FlexConv2d(1, 1, 9, generator=Table(size=(3, 3)), window=GaussianWindow(width=2.0))
         assert layer.generator.num_features == 9
         assert layer.weight.shape == (1, 1, 9, 9)
 
-    def test_one_weight_is_constant(self):
+    def test_a_single_value_is_constant(self):
         table = Table(2, 1, size=(1, 1))
         assert table(torch.rand(2, 5)).unique().numel() == 1
 
@@ -182,17 +187,17 @@ def test_names_and_factories():
         get_generator("magnett")
     with pytest.raises(ValueError, match=r"Known: magnet, gabornet, fouriernet, siren, mlp, table"):
         get_generator("zzz")
-    for wrong in (3, None, MAGNet(1, 1)):
+    for neither in (3, None, MAGNet(1, 1)):
         with pytest.raises(TypeError, match=r"`generator` must be a name or a factory"):
-            get_generator(wrong)
+            get_generator(neither)
 
 
-def test_own_generator_by_stating_features():
+def test_own_generators_define_features_only():
     class Cosines(Generator):
-        """cos(pi m x) for m = 0 .. 3; one axis."""
+        """Features cos(pi m x) for m = 0 .. 3, on one axis."""
 
-        def __init__(self, dims, channels, **base):
-            super().__init__(dims, channels, num_features=4, **base)
+        def __init__(self, dims, channels, **options):
+            super().__init__(dims, channels, num_features=4, **options)
             self.reset_parameters()
 
         def features_at(self, points):

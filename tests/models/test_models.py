@@ -1,6 +1,8 @@
-"""The networks: parameter counts of the published ones, names and options."""
+"""Networks: parameter counts of the published ones, names and options."""
 
+import functools
 import json
+import statistics
 
 import pytest
 import torch
@@ -8,6 +10,7 @@ from torch import nn
 
 from flexkern import (
     AdaptiveConv2d,
+    FlexConv1d,
     FlexNet,
     FlexTCN,
     GaussianWindow,
@@ -27,45 +30,49 @@ TINY = {
 SEQUENCES = ("flextcn", "cktcn", "convtcn", "separable_flextcn")
 
 
-def parameters(model):
+def count_parameters(model):
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def build(row):
-    """The model of a row of parameter_counts.json."""
-    common = {"in_channels": row["in_channels"], "classes": row["classes"]}
+    """Return the model of a row of parameter_counts.json."""
+    options = {"in_channels": row["in_channels"], "classes": row["classes"]}
     if "kernel" in row:
-        names = {"MAGNet": "magnet", "SIREN": "siren", "GaborNet": "gabornet", "FourierNet": "fouriernet"}
-        common["generator"] = {
-            "name": names[row["kernel"]],
+        options["generator"] = {
+            "name": row["kernel"].lower(),
             "hidden": row["kernel_hidden"],
             "layers": row["kernel_layers"],
         }
     factors = row["block_width_factors"]
     pairs = tuple(zip(factors[::2], factors[1::2], strict=False))
-    family = row["family"]
-    if family.startswith("FlexNet"):
-        name = "ckcnn" if "CKConv" in family else "convnet" if "discrete" in family else "flexnet"
-        kernel = {"kernel_size": int(family.split("k=")[1])} if name == "convnet" else {}
-        return create_model(name, width=row["width"], factors=pairs, **common, **kernel)
-    if pairs:  # the tiny net has blocks of two widths
-        from functools import partial
+    if row["family"].startswith("FlexNet"):
+        return build_flexnet(row["family"], width=row["width"], factors=pairs, **options)
+    if pairs:  # the tiny network has blocks of two widths
+        return build_tiny(row, pairs)
+    name = row["family"].lower()  # FlexTCN or CKTCN
+    return create_model(name, width=row["width"], blocks=row["blocks"], **options)
 
-        from flexkern import FlexConv1d
 
-        widths = [int(row["width"] * factor) for factor, count in pairs for _ in range(count)]
-        conv = partial(FlexConv1d, kernel_size=32, causal=True, generator=MAGNet(hidden=row["kernel_hidden"]))
-        return FlexTCN(row["in_channels"], row["classes"], conv, widths=widths)
-    return create_model(
-        {"FlexTCN": "flextcn", "CKTCN": "cktcn"}[family], width=row["width"], blocks=row["blocks"], **common
-    )
+def build_flexnet(family, **options):
+    if "CKConv" in family:
+        return create_model("ckcnn", **options)
+    if "discrete" in family:
+        return create_model("convnet", kernel_size=int(family.split("k=")[1]), **options)
+    return create_model("flexnet", **options)
+
+
+def build_tiny(row, pairs):
+    generator = MAGNet(hidden=row["kernel_hidden"])
+    conv = functools.partial(FlexConv1d, kernel_size=32, causal=True, generator=generator)
+    widths = [int(row["width"] * factor) for factor, count in pairs for _ in range(count)]
+    return FlexTCN(row["in_channels"], row["classes"], conv, widths=widths)
 
 
 def test_parameter_counts_of_the_published_networks():
     rows = json.loads(shared_path("golden", "parameter_counts.json").read_text())
     assert len(rows) > 30
-    counted = {row["name"]: parameters(build(row)) for row in rows}
-    assert counted == {row["name"]: row["parameters"] for row in rows}
+    counts = {row["name"]: count_parameters(build(row)) for row in rows}
+    assert counts == {row["name"]: row["parameters"] for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -85,11 +92,14 @@ def test_parameter_counts_of_the_published_networks():
     ],
 )
 def test_presets_have_the_published_number_of_parameters(name, options, count):
-    assert parameters(create_model(name, **options)) == count
+    assert count_parameters(create_model(name, **options)) == count
 
 
 def test_number_of_parameters_does_not_depend_on_the_kernel_size():
-    counts = {parameters(create_model("flexnet", **{**TINY["flexnet"], "kernel_size": k})) for k in (3, 16, 33)}
+    counts = set()
+    for kernel_size in (3, 16, 33):
+        options = {**TINY["flexnet"], "kernel_size": kernel_size}
+        counts.add(count_parameters(create_model("flexnet", **options)))
     assert len(counts) == 1
 
 
@@ -107,14 +117,15 @@ def test_number_of_parameters_does_not_depend_on_the_kernel_size():
 )
 def test_small_networks_have_the_stated_number_of_parameters(name, options, count):
     model = create_model(name, **options)
-    assert parameters(model) == count
+    assert count_parameters(model) == count
     images = torch.randn(3, 1, 28, 28)
     logits = model(images)
     assert logits.shape == (3, 10)
     nn.functional.cross_entropy(logits, torch.tensor([0, 9, 2])).backward()
     for parameter_name, parameter in model.named_parameters():
-        found = parameter.grad is not None and bool(parameter.grad.isfinite().all() and parameter.grad.any())
-        assert found == parameter.requires_grad, parameter_name
+        gradient = parameter.grad
+        has_gradient = gradient is not None and bool(gradient.isfinite().all() and gradient.any())
+        assert has_gradient == parameter.requires_grad, parameter_name
 
 
 @pytest.mark.parametrize(
@@ -128,49 +139,48 @@ def test_small_networks_have_the_stated_number_of_parameters(name, options, coun
     ],
 )
 def test_residual_networks_have_the_stated_number_of_parameters(name, options, count):
-    assert parameters(create_model(name, **options)) == count
+    assert count_parameters(create_model(name, **options)) == count
 
 
 @pytest.mark.parametrize("adaptive", ["nowhere", "stem", "everywhere"])
 def test_residual_networks_are_adaptive_where_they_should_be(adaptive):
     model = create_model("thin_resnet", depth=8, width=4, adaptive=adaptive)
-    found = [m for m in model.modules() if isinstance(m, AdaptiveConv2d)]
-    assert len(found) == {"nowhere": 0, "stem": 1, "everywhere": 7}[adaptive]
+    layers = [module for module in model.modules() if isinstance(module, AdaptiveConv2d)]
+    assert len(layers) == {"nowhere": 0, "stem": 1, "everywhere": 7}[adaptive]
     assert model(torch.randn(2, 3, 16, 16)).shape == (2, 10)
 
 
-def test_residual_networks_refuse_what_they_are_not():
+def test_residual_networks_reject_other_options():
     with pytest.raises(ValueError, match="`depth` must be 8, 14, 20"):
         create_model("thin_resnet", depth=9)
     with pytest.raises(ValueError, match="`adaptive` must be one of nowhere, stem, everywhere, got 'head'"):
         create_model("resnet18", adaptive="head")
 
 
-def test_stages_of_compact_networks():
+def test_compact_networks_need_channels_for_every_stage():
     with pytest.raises(ValueError, match="`stages` must list channels for 2 stages"):
         create_model("plain_lenet", stages=((4, 4),))
 
 
 @pytest.mark.parametrize("name", [name for name in list_models() if "lenet" not in name and "resnet" not in name])
-def test_every_flexible_model_trains_a_step(name):
-    sequence = "tcn" in name
-    options = dict(TINY["flextcn" if sequence else "flexnet"])
+def test_gradients_of_every_flexnet_and_flextcn(name):
+    family, cls, signal = ("flextcn", FlexTCN, (20,)) if "tcn" in name else ("flexnet", FlexNet, (8, 8))
+    options = dict(TINY[family])
     if name.startswith(("conv", "ck")):
         options["kernel_size"] = 3
     if not name.startswith("conv"):
         options |= SMALL
     model = create_model(name, **options)
-    assert isinstance(model, FlexTCN if sequence else FlexNet)
-    x = torch.randn(4, 1, *((20,) if sequence else (8, 8)))
-    logits = model(x)
+    assert isinstance(model, cls)
+    logits = model(torch.randn(4, 1, *signal))
     assert logits.shape == (4, 3)
     nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 0])).backward()
     for parameter_name, parameter in model.named_parameters():
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
-    flexible = [m for m in model.modules() if isinstance(m, GaussianWindow)]
-    assert len(sizes(model)) == len(flexible)
-    assert bool(flexible) == ("flex" in name)
+    windows = [module for module in model.modules() if isinstance(module, GaussianWindow)]
+    assert len(sizes(model)) == len(windows)
+    assert bool(windows) == ("flex" in name)
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
@@ -180,9 +190,9 @@ def test_sequence_models_are_causal(name):
     x = torch.randn(1, 1, 24)
     changed = x.clone()
     changed[..., 12:] += 1
-    before, after = (model.blocks(v) for v in (x, changed))
-    torch.testing.assert_close(before[..., :12], after[..., :12], atol=1e-5, rtol=1e-4)
-    assert (before[..., 12:] - after[..., 12:]).abs().max() > 1e-3
+    features, changed_features = model.blocks(x), model.blocks(changed)
+    torch.testing.assert_close(changed_features[..., :12], features[..., :12], atol=1e-5, rtol=1e-4)
+    assert (changed_features - features)[..., 12:].abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 12), (28, 28)])
@@ -191,21 +201,23 @@ def test_images_of_any_size(size):
     assert model(torch.randn(2, 1, *size)).shape == (2, 3)
 
 
-def test_batch_of_one_in_evaluation():
+@pytest.mark.parametrize(("name", "shape"), [("flexnet", (1, 1, 8, 8)), ("flextcn", (1, 1, 20))])
+def test_batch_of_one_in_evaluation(name, shape):
     # The authors' squeeze() drops the batch axis.
-    for name, shape in (("flexnet", (1, 1, 8, 8)), ("flextcn", (1, 1, 20))):
-        assert create_model(name, **TINY[name], **SMALL).eval()(torch.randn(shape)).shape == (1, 3)
+    model = create_model(name, **TINY[name], **SMALL).eval()
+    assert model(torch.randn(shape)).shape == (1, 3)
 
 
-def test_plain_values_are_the_factories():
+def test_plain_values_equal_factories():
     plain = create_model("flexnet", **TINY["flexnet"], **SMALL, window={"per_channel": True, "threshold": 0.2})
-    made = create_model(
+    from_factories = create_model(
         "flexnet",
         **TINY["flexnet"],
         generator=MAGNet(hidden=4, layers=1),
         window=GaussianWindow(per_channel=True, threshold=0.2),
     )
-    assert {k: v.shape for k, v in plain.state_dict().items()} == {k: v.shape for k, v in made.state_dict().items()}
+    expected = {name: value.shape for name, value in from_factories.state_dict().items()}
+    assert {name: value.shape for name, value in plain.state_dict().items()} == expected
     assert plain.stem[0].window.threshold == 0.2
 
 
@@ -215,7 +227,7 @@ def test_options_reach_the_layers():
     assert model.stem[0].engine == "fft"
 
 
-def test_listing():
+def test_names_of_models():
     assert list_models() == sorted(list_models())
     assert list_models("flextcn?") == ["flextcn2", "flextcn4", "flextcn6"]
     assert list_models("nothing*") == []
@@ -243,26 +255,33 @@ def test_misspelt_option_of_a_generator():
         create_model("flexnet", generator={"name": "magnet", "hiden": 4})
 
 
+def mean_magnitudes(models):
+    """Return the mean magnitude of every parameter over several models, by its name."""
+    magnitudes = {}
+    for model in models:
+        for name, parameter in model.named_parameters():
+            magnitudes.setdefault(name, []).append(parameter.detach().abs().mean().item())
+    return {name: statistics.fmean(values) for name, values in magnitudes.items()}
+
+
 def test_meta_device_and_reset_in_any_order():
-    """A model made on the meta device and reset starts as one made on the CPU."""
-
-    def magnitudes(model):
-        return {name: p.detach().abs().mean().item() for name, p in model.named_parameters()}
-
-    made = [magnitudes(create_model("flexnet", **TINY["flexnet"], **SMALL)) for _ in range(8)]
+    """A model built on the meta device and then reset starts like a model built on the CPU."""
+    built = mean_magnitudes(create_model("flexnet", **TINY["flexnet"], **SMALL) for _ in range(8))
     with torch.device("meta"):
         model = create_model("flexnet", **TINY["flexnet"], **SMALL)
     assert all(p.is_meta for p in model.parameters())
     model.to_empty(device="cpu")
-    found = []
-    for _ in range(8):
-        for module in model.modules():
-            if hasattr(module, "reset_parameters"):
-                module.reset_parameters()
-        found.append(magnitudes(model))
-    for name in made[0]:
-        one, other = (sum(m[name] for m in each) / 8 for each in (made, found))
-        assert other == pytest.approx(one, rel=0.6, abs=1e-6), name
+
+    def resets():
+        for _ in range(8):
+            for module in model.modules():
+                if hasattr(module, "reset_parameters"):
+                    module.reset_parameters()
+            yield model
+
+    reset = mean_magnitudes(resets())
+    for name, magnitude in built.items():
+        assert reset[name] == pytest.approx(magnitude, rel=0.6, abs=1e-6), name
 
 
 def test_frozen_network_compiles_and_exports():
@@ -289,7 +308,8 @@ def test_whole_networks_compile_in_one_graph(name, shape, backend):
     model = freeze_sizes(create_model(name, **options)).eval()
     x = torch.randn(2, *shape)
     compiled = torch.compile(model, fullgraph=True, backend=backend)
-    parameters = [one for one in model.parameters() if one.requires_grad]
-    found, expected = (torch.autograd.grad(call(x).square().sum(), parameters) for call in (compiled, model))
-    for one, other in zip(found, expected, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(compiled(x).square().sum(), parameters)
+    expected = torch.autograd.grad(model(x).square().sum(), parameters)
+    for gradient, exact in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, exact, rtol=1e-3, atol=1e-5)

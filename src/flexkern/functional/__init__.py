@@ -1,4 +1,4 @@
-"""The mathematics: tensors in, tensors out; no modules, no randomness, no state."""
+"""Pure mathematics: tensors in, tensors out, without modules, randomness or state."""
 
 from .bandlimit import gabor_frequency as gabor_frequency
 from .bandlimit import gaussian_frequency as gaussian_frequency
@@ -20,4 +20,4 @@ from .window import crop_bounds as crop_bounds
 from .window import gaussian_window as gaussian_window
 from .window import radius_per_width as radius_per_width
 from .window import support_radius as support_radius
-from .window import window_reach as window_reach
+from .window import window_extent as window_extent

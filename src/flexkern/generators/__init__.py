@@ -1,4 +1,4 @@
-"""Kernel generators: small networks from a position to the kernel's value there."""
+"""Kernel generators: small networks that map a position to the value of the kernel there."""
 
 from collections.abc import Callable
 
@@ -24,14 +24,25 @@ GENERATORS: dict[str, Callable[..., Generator]] = {
     "table": Table,
     "points": Points,
 }
+"""Every generator by its name."""
 
 
 def get_generator(generator: str | Callable[..., Generator]) -> Callable[..., Generator]:
-    """The factory of a generator given by name or as a factory such as ``MAGNet(hidden=64)``.
+    """Return the factory of a generator.
+
+    Args:
+        generator: a name of :data:`GENERATORS`, or a factory such as ``MAGNet(hidden=64)``.
+
+    Returns:
+        A callable that builds the generator from (dims, channels).
 
     Raises:
-        ValueError: for an unknown name; it names the nearest.
-        TypeError: for anything that cannot be called with (dims, channels).
+        ValueError: for an unknown name; the message suggests the nearest.
+        TypeError: if ``generator`` is neither a name nor a factory.
+
+    Example:
+        >>> get_generator("magnet").__name__
+        'MAGNet'
     """
     if isinstance(generator, str):
         if generator not in GENERATORS:

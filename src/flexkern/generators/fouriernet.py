@@ -7,12 +7,15 @@ from .region import Region
 
 
 class FourierNet(MultiplicativeGenerator):
-    r"""Multiplicative network with sine filters :math:`g_l(x) = \sin(W_l x + b_l)`.
+    r"""Multiplicative network with sine filters :math:`g_{lj}(x) = \sin(W_{lj} x + b_{lj})`.
 
-    Fathony et al. 2021. Deviation: it starts below the Nyquist frequency of the grid; the authors' FlexConv code has
-    an ``input_scale`` of 256, far above that of usual kernels.
+    Fathony et al. 2021. Deviation: it starts below the Nyquist frequency of the grid. The FlexConv code has an
+    ``input_scale`` of 256, far above that of usual kernels.
 
-    See :class:`MultiplicativeGenerator` for the arguments.
+    See :class:`MultiplicativeGenerator` for the arguments and errors.
+
+    Shape:
+        Positions ``(D, *K)`` to values ``(channels, *K)``.
 
     Example:
         >>> FourierNet(1, 4, hidden=8)(torch.zeros(1, 5)).shape

@@ -7,7 +7,10 @@ from ..functional import gabor_atoms
 from .multiplicative import MultiplicativeGenerator
 from .region import Region
 
-ALPHA, BETA = 6.0, 1.0  # shape and rate of the Gamma distribution of inverse widths (Fathony et al. 2021)
+ALPHA = 6.0
+"""Shape of the Gamma distribution of inverse widths (Fathony et al. 2021)."""
+BETA = 1.0
+"""Rate of the Gamma distribution of inverse widths (Fathony et al. 2021)."""
 
 
 class GaborNet(MultiplicativeGenerator):
@@ -15,11 +18,16 @@ class GaborNet(MultiplicativeGenerator):
 
     .. math:: g_{lj}(x) = \exp\left(-\tfrac12 \gamma_{lj}^2 \|x - \mu_{lj}\|^2\right) \sin(W_{lj} x + b_{lj})
 
-    Fathony et al. 2021. At the start :math:`\gamma \sim \mathrm{Gamma}(6 / (L + 1), 1)`, wave vectors are
-    proportional to ``gamma`` and centres are uniform where the kernel is sampled (``region``); filters that
-    this puts above the Nyquist frequency of the grid are drawn anew below it, unless ``input_scale`` is given.
+    Fathony et al. 2021. At the start, :math:`\gamma \sim \mathrm{Gamma}(6 / (L + 1), 1)`, wave vectors are
+    proportional to ``gamma``, and centres are uniform where the kernel is sampled (``region``).
 
-    See :class:`MultiplicativeGenerator` for the arguments.
+    Deviation: filters above their share of the Nyquist frequency of the grid are redrawn below it, unless
+    ``input_scale`` is given.
+
+    See :class:`MultiplicativeGenerator` for the arguments and errors.
+
+    Shape:
+        Positions ``(D, *K)`` to values ``(channels, *K)``.
 
     Example:
         >>> GaborNet(2, 4, hidden=8)(torch.zeros(2, 3, 5)).shape
@@ -64,14 +72,27 @@ class GaborNet(MultiplicativeGenerator):
         self.gamma.mul_(factor)
 
     def place_atoms(self) -> None:
-        reset_atoms(self, self.gamma, self.mu, [ALPHA / (self.layers + 1)] * (self.layers + 1))
+        num_filters = self.layers + 1
+        draw_atoms(self, self.gamma, self.mu, [ALPHA / num_filters] * num_filters)
 
 
-def reset_atoms(generator: MultiplicativeGenerator, gamma: Tensor, mu: Tensor, shapes: list[float]) -> None:
-    """Draw ``gamma`` of filter ``l`` from Gamma(shapes[l], 1), scale the wave vectors by it, place the centres."""
+def draw_atoms(
+    generator: MultiplicativeGenerator,
+    gamma: Tensor,
+    mu: Tensor,
+    shapes: list[float],
+) -> None:
+    """Draw the atoms of ``generator``: fill ``gamma`` and ``mu``, and scale the wave vectors by ``gamma``.
+
+    Args:
+        generator: the generator, whose wave vectors are drawn already.
+        gamma: inverse widths to fill, shape ``(L + 1, H, D)`` or ``(L + 1, H, 1)``.
+        mu: centres to fill, shape ``(L + 1, H, D)``, uniform in the box of the region.
+        shapes: per filter the shape of the Gamma distribution of its inverse widths.
+    """
     for layer, shape in enumerate(shapes):
-        draw = torch.distributions.Gamma(shape, BETA).sample(gamma.shape[1:])
-        gamma[layer].copy_(draw)
+        distribution = torch.distributions.Gamma(shape, BETA)
+        gamma[layer].copy_(distribution.sample(gamma.shape[1:]))
     generator.wave_vector.mul_(gamma)
     for axis, (low, high) in enumerate(generator.region.box()):
         mu[..., axis].uniform_(low, high)

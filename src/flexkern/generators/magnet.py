@@ -6,33 +6,35 @@ import torch
 from torch import Tensor, nn
 
 from ..functional import gabor_atoms
-from .gabornet import ALPHA, reset_atoms
+from .gabornet import ALPHA, draw_atoms
 from .multiplicative import MultiplicativeGenerator
 from .region import Region
 
 
 class MAGNet(MultiplicativeGenerator):
-    r"""Multiplicative anisotropic Gabor network: one inverse width ``gamma`` per atom and axis.
+    r"""Multiplicative anisotropic Gabor network, with one inverse width ``gamma`` per atom and axis.
 
     .. math:: g_{lj}(x) = \exp\left(-\tfrac12 \sum_a \gamma_{lja}^2 (x_a - \mu_{lja})^2\right) \sin(W_{lj} x + b_{lj})
 
-    Romero et al. 2022. At the start :math:`\gamma_l \sim \mathrm{Gamma}(6 / (l + 1), 1)`, so atoms widen
-    with depth, wave vectors are proportional to ``gamma``, and centres are uniform where the kernel is sampled
-    (``region``). Deviations: filters that this puts above the Nyquist frequency of the grid are drawn anew below it,
-    with wide atoms (``input_scale=25.6`` draws as the authors do); the readout keeps the variance of the signal (the
-    authors draw torch's default for a linear map), and the centres follow a causal window to +1.
+    Romero et al. 2022. At the start, :math:`\gamma_l \sim \mathrm{Gamma}(6 / (l + 1), 1)`, so atoms widen with depth.
+    Wave vectors are proportional to ``gamma``, and centres are uniform where the kernel is sampled (``region``).
+
+    Deviations: filters above their share of the Nyquist frequency of the grid are redrawn below it, with wide atoms;
+    ``input_scale=25.6`` draws them as the authors do. The readout preserves the variance of the signal, where the
+    authors use torch's default for a linear map. Centres follow a causal window to +1.
 
     Args:
-        rotated: each atom's axes are turned by a learned angle (two dimensions only).
+        dims, channels, hidden, layers, input_scale, region, device, dtype: see :class:`MultiplicativeGenerator`.
+        rotated: whether each atom is rotated by a learned angle; for two dimensions only.
 
-    See :class:`MultiplicativeGenerator` for the other arguments.
+    Shape:
+        Positions ``(D, *K)`` to values ``(channels, *K)``.
 
     Raises:
-        ValueError: if ``rotated`` is asked for in other than two dimensions.
+        ValueError: if ``rotated`` is true and ``dims`` is not 2; see also :class:`MultiplicativeGenerator`.
 
     Example:
-        >>> net = MAGNet(2, channels=4, hidden=8)
-        >>> net(torch.zeros(2, 3, 5)).shape
+        >>> MAGNet(2, channels=4, hidden=8)(torch.zeros(2, 3, 5)).shape
         torch.Size([4, 3, 5])
     """
 
@@ -66,7 +68,8 @@ class MAGNet(MultiplicativeGenerator):
         empty = self.readout_weight.new_empty
         self.gamma = nn.Parameter(empty(layers + 1, hidden, dims))
         self.mu = nn.Parameter(empty(layers + 1, hidden, dims))
-        self.register_parameter("angle", nn.Parameter(empty(layers + 1, hidden)) if rotated else None)
+        angle = nn.Parameter(empty(layers + 1, hidden)) if rotated else None
+        self.register_parameter("angle", angle)
         self.reset_parameters()
 
     def filters_at(self, points: Tensor) -> Tensor:  # (D, P) -> (L + 1, H, P)
@@ -74,13 +77,16 @@ class MAGNet(MultiplicativeGenerator):
 
     @property
     def inverse_width(self) -> Tensor:
-        # A turned envelope is at most as wide in the spectrum as its widest axis.
-        return self.gamma if self.angle is None else self.gamma.abs().amax(dim=-1, keepdim=True)
+        if self.angle is None:
+            return self.gamma
+        # A rotated envelope is at most as wide in the spectrum as along its widest axis.
+        return self.gamma.abs().amax(dim=-1, keepdim=True)
 
     def narrow_spectra(self, factor: Tensor) -> None:
         self.gamma.mul_(factor)
 
     def place_atoms(self) -> None:
-        reset_atoms(self, self.gamma, self.mu, [ALPHA / (layer + 1) for layer in range(self.layers + 1)])
+        shapes = [ALPHA / (layer + 1) for layer in range(self.layers + 1)]
+        draw_atoms(self, self.gamma, self.mu, shapes)
         if self.angle is not None:
             self.angle.uniform_(0, 2 * math.pi)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .base import Generator, check_choice
+from .base import Generator
 from .region import Region
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -23,21 +23,25 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 class MLP(Generator):
     r"""Network :math:`h_{l+1} = \phi(\mathrm{norm}(A_l h_l + c_l))` over positions or their random Fourier features.
 
-    With ``fourier=n`` the input is :math:`(\sin 2\pi B x, \cos 2\pi B x)` with ``n`` fixed random rows of ``B``
-    (Tancik et al. 2020), drawn from N(0, fourier_scale^2) in Hz per unit coordinate and kept in the state dict.
-    Deviation from the authors' MLP: LayerNorm is the only norm offered; BatchNorm would make a kernel depend on
-    the positions it is sampled at.
+    With ``fourier=n``, the input is :math:`(\sin 2\pi B x, \cos 2\pi B x)` with ``n`` fixed random rows of ``B``
+    (Tancik et al. 2020). They are drawn from :math:`N(0, \mathrm{fourier\_scale}^2)` and stored in the state dict.
+    Deviation from the MLP of the FlexConv code: LayerNorm is the only norm, because BatchNorm would make a kernel
+    depend on the positions at which it is sampled.
 
     Args:
-        hidden: units per layer, and the number of features.
-        layers: linear maps including the readout, at least 2.
+        dims, channels, region, device, dtype: see :class:`Generator`.
+        hidden: units per layer, which is also the number of features.
+        layers: number of linear maps including the readout, at least 2.
         activation: "relu", "leaky_relu", "silu", "gelu" or "tanh".
         norm: whether a LayerNorm over the units precedes the activation.
-        fourier: number of random frequencies; 0 feeds the positions themselves.
-        fourier_scale: standard deviation of the random frequencies, Hz per unit coordinate.
+        fourier: number of random frequencies; 0 uses the positions themselves.
+        fourier_scale: standard deviation of the random frequencies, in Hz per unit coordinate.
+
+    Shape:
+        Positions ``(D, *K)`` to values ``(channels, *K)``.
 
     Raises:
-        ValueError: for ``layers`` < 2, an unknown ``activation`` or a negative ``fourier``.
+        ValueError: if ``layers`` is less than 2, ``activation`` is unknown or ``fourier`` is negative.
 
     Example:
         >>> MLP(1, 4, hidden=8, fourier=6)(torch.zeros(1, 5)).shape
@@ -65,17 +69,27 @@ class MLP(Generator):
             raise ValueError(f"`layers` must be at least 2 (one hidden layer and the readout), got {layers}.")
         if fourier < 0:
             raise ValueError(f"`fourier` must not be negative, got {fourier}.")
-        super().__init__(dims, channels, num_features=hidden, region=region, device=device, dtype=dtype)
-        self.activation = check_choice("activation", activation, tuple(ACTIVATIONS))
-        self.fourier_scale = fourier_scale
-        table = torch.empty(fourier, dims, device=device, dtype=dtype) if fourier else None
-        self.register_buffer("frequencies", table)
-        widths = [2 * fourier or dims] + [hidden] * (layers - 1)
-        self.hidden_layers = nn.ModuleList(
-            nn.Linear(a, b, device=device, dtype=dtype) for a, b in itertools.pairwise(widths)
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"`activation` must be one of {', '.join(ACTIVATIONS)}, got {activation!r}.")
+        super().__init__(
+            dims,
+            channels,
+            num_features=hidden,
+            region=region,
+            device=device,
+            dtype=dtype,
         )
-        norms = (nn.LayerNorm(hidden, device=device, dtype=dtype) for _ in self.hidden_layers) if norm else ()
-        self.norms = nn.ModuleList(norms)
+        self.activation = activation
+        self.fourier_scale = fourier_scale
+        frequencies = torch.empty(fourier, dims, device=device, dtype=dtype) if fourier else None
+        self.register_buffer("frequencies", frequencies)
+        widths = [2 * fourier or dims] + [hidden] * (layers - 1)
+        self.hidden_layers = nn.ModuleList()
+        self.norms = nn.ModuleList()
+        for inputs, outputs in itertools.pairwise(widths):
+            self.hidden_layers.append(nn.Linear(inputs, outputs, device=device, dtype=dtype))
+            if norm:
+                self.norms.append(nn.LayerNorm(outputs, device=device, dtype=dtype))
         self.reset_parameters()
 
     def features_at(self, points: Tensor) -> Tensor:  # (D, P) -> (H, P)
@@ -86,7 +100,9 @@ class MLP(Generator):
         activation = ACTIVATIONS[self.activation]
         for index, layer in enumerate(self.hidden_layers):
             hidden = layer(hidden)
-            hidden = activation(self.norms[index](hidden) if self.norms else hidden)
+            if self.norms:
+                hidden = self.norms[index](hidden)
+            hidden = activation(hidden)
         return hidden.T
 
     def reset_features(self) -> None:

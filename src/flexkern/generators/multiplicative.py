@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from ..functional import Grid, gabor_frequency, sine_atoms, sine_frequency
 from .base import Generator
 
-DRAWN_SCALE = 25.6
-"""The authors' ``input_scale`` for kernels of images."""
+PAPER_INPUT_SCALE = 25.6
+"""``input_scale`` of Romero et al. 2022 for kernels of images."""
 STDDEVS = 2.0
-"""Where Gaussian spectra are cut for the bound that the initialisation keeps (as in the authors' runs)."""
-ENVELOPES = 0.05
-"""Largest part of a filter's bound that envelopes take where it is drawn anew; the window localises kernels anyway."""
+"""Standard deviations at which Gaussian spectra are cut for the bound at the start, as in the authors' runs."""
+ENVELOPE_SHARE = 0.05
+"""Largest share of a redrawn filter's bandwidth that envelopes take; the window localises the kernel anyway."""
 
 
 class MultiplicativeGenerator(Generator):
@@ -22,21 +22,39 @@ class MultiplicativeGenerator(Generator):
 
     .. math:: h_0 = g_0(x), \qquad h_l = g_l(x) \odot (A_l h_{l-1} + c_l), \quad l = 1 .. L
 
-    The features are ``h_L``. ``layers = L`` counts the linear maps, so there are ``L + 1`` filters
-    (Fathony et al. 2021; Romero et al. 2022). All filters are evaluated in one go: their
-    parameters are stacked along a first axis of ``L + 1``.
+    The features are ``h_L`` (Fathony et al. 2021; Romero et al. 2022). ``layers = L`` counts the linear maps, so there
+    are ``L + 1`` filters. Their parameters are stacked along a first axis of length ``L + 1``, and all filters are
+    evaluated in one call.
 
     Args:
-        hidden: features ``H`` per filter, and the number of features ``M``.
+        dims, channels: see :class:`Generator`.
+        hidden: atoms ``H`` per filter, which is also the number of features ``M``.
         layers: linear maps ``L`` between filters; 0 leaves a single filter.
-        input_scale: bandwidth at the start; wave vectors are drawn proportional to ``input_scale / sqrt(L + 1)``.
-            None (the default) draws as the authors do, with 25.6, and then draws filters anew that exceed an equal
-            share of the Nyquist frequency of the grid: wave vectors fill that share evenly. So :meth:`bandwidth` starts
-            at most at Nyquist; the authors' starts about five times above it for kernels of images.
+        input_scale: bandwidth at the start: wave vectors are drawn in proportion to ``input_scale / sqrt(L + 1)``.
+            With None, the default, they are drawn with 25.6, as by the authors. Filters above their share
+            ``1 / (L + 1)`` of the Nyquist frequency are then redrawn uniformly within it, so :meth:`bandwidth` starts
+            at or below the Nyquist frequency. The authors' start about five times above it for kernels of images.
+        base: ``region``, ``device`` and ``dtype``, see :class:`Generator`.
+
+    Raises:
+        ValueError: if ``layers`` is negative or ``input_scale`` is not positive.
+
+    Example:
+        >>> from flexkern.generators import FourierNet
+        >>> generator = FourierNet(2, 4, hidden=8, layers=2)
+        >>> generator.wave_vector.shape, generator.mixing_weight.shape
+        (torch.Size([3, 8, 2]), torch.Size([2, 8, 8]))
     """
 
     def __init__(
-        self, dims: int, channels: int, *, hidden: int, layers: int, input_scale: float | None, **base: Any
+        self,
+        dims: int,
+        channels: int,
+        *,
+        hidden: int,
+        layers: int,
+        input_scale: float | None,
+        **base: Any,
     ) -> None:
         if layers < 0:
             raise ValueError(f"`layers` must not be negative, got {layers}.")
@@ -52,19 +70,24 @@ class MultiplicativeGenerator(Generator):
         self.mixing_bias = nn.Parameter(empty(layers, hidden))
 
     def filters_at(self, points: Tensor) -> Tensor:  # (D, P) -> (L + 1, H, P)
-        """All filters ``g_l`` at a list of points."""
+        """Return all filters ``g_l`` at points of shape ``(D, P)``, shape ``(L + 1, H, P)``."""
         return sine_atoms(points, self.wave_vector, self.phase)
 
     @property
-    def inverse_width(self) -> Tensor | None:  # (L + 1, H, D) or (L + 1, H, 1)
-        """Of every atom's envelope, as its spectrum has it; None for plane waves."""
+    def inverse_width(self) -> Tensor | None:
+        """Inverse width of every atom's envelope as it counts in the spectrum; None for plane waves.
+
+        The shape is ``(L + 1, H, D)`` or ``(L + 1, H, 1)``.
+        """
         return None
 
     def filter_frequencies(self, stddevs: float = 1.0) -> Tensor:
-        r"""Top frequency of every filter's atoms, shape (L + 1, H, D), in Hz per unit coordinate.
+        r"""Return the top frequency of every atom and axis, shape ``(L + 1, H, D)``, in Hz per unit coordinate.
 
-        :math:`f^+_{lja} = (|W_{lja}| + h \gamma_{lja}) / 2\pi`, the window of an atom being cut ``h`` = ``stddevs``
-        standard deviations out in its spectrum.
+        :math:`f^+_{lja} = (|W_{lja}| + h \gamma_{lja}) / 2\pi`, and :math:`|W_{lja}| / 2\pi` for plane waves.
+
+        Args:
+            stddevs: number ``h`` of standard deviations at which the spectrum of an envelope is cut.
         """
         if self.inverse_width is None:
             return sine_frequency(self.wave_vector)
@@ -73,20 +96,27 @@ class MultiplicativeGenerator(Generator):
     def features_at(self, points: Tensor) -> Tensor:  # (D, P) -> (H, P)
         filters = self.filters_at(points)
         hidden = filters[0]
-        for weight, bias, filter_ in zip(self.mixing_weight, self.mixing_bias, filters[1:], strict=True):
-            hidden = filter_ * torch.addmm(bias[:, None], weight, hidden)
+        layers = zip(self.mixing_weight, self.mixing_bias, filters[1:], strict=True)
+        for weight, bias, filter_ in layers:
+            mixed = torch.addmm(bias[:, None], weight, hidden)
+            hidden = filter_ * mixed
         return hidden
 
     def bandwidth(self, stddevs: float = 1.0) -> Tensor:
-        r"""Top frequency :math:`f^+ = \sum_l \max_{j,a} f^+_{lja}`: a product adds frequencies, mixing adds none.
+        r"""Return the top frequency :math:`f^+ = \sum_l \max_{j,a} f^+_{lja}`, in Hz per unit coordinate.
 
-        Romero et al. 2022. A bound, in Hz per unit coordinate; differentiable.
+        Romero et al. 2022. It is a differentiable upper bound: a product adds frequencies, mixing adds none.
+
+        Args:
+            stddevs: number of standard deviations at which the spectra of envelopes are cut.
         """
-        return self.filter_frequencies(stddevs).flatten(1).amax(dim=1).sum()
+        per_filter = self.filter_frequencies(stddevs).flatten(1).amax(dim=1)
+        return per_filter.sum()
 
     def reset_features(self) -> None:
         # The authors' distributions: torch's default for a pointwise map of D inputs, scaled.
-        bound = (self.input_scale or DRAWN_SCALE) / math.sqrt((self.layers + 1) * self.dims)
+        input_scale = self.input_scale or PAPER_INPUT_SCALE
+        bound = input_scale / math.sqrt((self.layers + 1) * self.dims)
         self.wave_vector.uniform_(-bound, bound)
         self.phase.uniform_(-math.pi, math.pi)
         bound = 1 / math.sqrt(self.num_features)
@@ -97,25 +127,37 @@ class MultiplicativeGenerator(Generator):
             self._start_below_nyquist()
 
     def place_atoms(self) -> None:
-        """Draw what else filters have; wave vectors may be scaled."""
+        """Draw the remaining parameters of the filters; this may scale the wave vectors."""
+
+    def narrow_spectra(self, factor: Tensor) -> None:
+        """Multiply the inverse widths of every filter's atoms by ``factor`` of shape ``(L + 1, 1, 1)``."""
+        raise NotImplementedError
 
     def _start_below_nyquist(self) -> None:
-        """Draw filters anew that exceed their share, their atoms' frequencies evenly up to it.
+        """Redraw the filters that exceed their share of the Nyquist frequency, uniformly within that share.
 
-        Scaled down instead, all atoms but the one that set the bound would be nearly constant, and so the kernels.
+        If these filters were scaled down instead, all atoms except the one that sets the bound would be nearly
+        constant, and so would the kernels.
         """
-        limits = Grid(self.region.lengths, self.region.causal).nyquist
-        seen = [limit for limit, length in zip(limits, self.region.lengths, strict=True) if length > 1] or limits
-        share = self.wave_vector.new_tensor([max(limit, min(seen)) for limit in limits]) / (self.layers + 1)
-        over = (self.filter_frequencies(STDDEVS).amax(1) > share).any(-1)[:, None, None]
-        room = 2 * math.pi * share
+        share = self._nyquist_shares()
+        frequencies = self.filter_frequencies(STDDEVS).amax(1)
+        exceeds = (frequencies > share).any(-1)[:, None, None]
+        available = 2 * math.pi * share  # radians per unit coordinate
         if self.inverse_width is not None:
             largest = STDDEVS * self.inverse_width.flatten(1).amax(1)[:, None, None]
-            self.narrow_spectra(torch.where(over, (ENVELOPES * room.min() / largest).clamp(max=1), 1))
-            room = room - STDDEVS * self.inverse_width
-        drawn = torch.empty_like(self.wave_vector).uniform_(-1, 1) * room
-        self.wave_vector.copy_(torch.where(over, drawn, self.wave_vector))
+            factor = ENVELOPE_SHARE * available.min() / largest
+            self.narrow_spectra(torch.where(exceeds, factor.clamp(max=1), 1))
+            available = available - STDDEVS * self.inverse_width
+        uniform = torch.empty_like(self.wave_vector).uniform_(-1, 1)
+        redrawn = torch.where(exceeds, uniform * available, self.wave_vector)
+        self.wave_vector.copy_(redrawn)
 
-    def narrow_spectra(self, factor: Tensor) -> None:  # (L + 1, 1, 1)
-        """Multiply the inverse widths of every filter's atoms."""
-        raise NotImplementedError
+    def _nyquist_shares(self) -> Tensor:  # (D,)
+        """Return the share of the Nyquist frequency per filter and axis, in Hz per unit coordinate."""
+        lengths = self.region.lengths
+        limits = Grid(lengths, self.region.causal).nyquist
+        # The value for an axis of one sample has no meaning: raise it to the lowest of the other axes.
+        proper = [limit for limit, length in zip(limits, lengths, strict=True) if length > 1]
+        lowest = min(proper, default=min(limits))
+        raised = [max(limit, lowest) for limit in limits]
+        return self.wave_vector.new_tensor(raised) / (self.layers + 1)

@@ -1,4 +1,4 @@
-"""Where and how a kernel is sampled when training starts: what an initialisation must know."""
+"""Where and how a kernel is sampled when training starts, which initialisation depends on."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,23 @@ from torch import Tensor
 
 from ..functional import continuous_window, gaussian_window, make_grid
 
-SPREAD = 1.667  # radius of the box of Gabor centres in window widths (the authors' setting)
+SPREAD = 1.667
+"""Half the length of the box of Gabor centres, in window widths; the setting of Romero et al. 2022."""
 
 
 @dataclass(frozen=True)
 class Region:
-    """The grid, its crop and the initial window; plain numbers, so that it can be copied and pickled.
+    """Grid, crop and initial window of a kernel, as plain numbers, so that it can be copied and pickled.
 
     Args:
         lengths: samples per axis of the whole grid (the horizon).
-        bounds: per axis the samples ``(start, stop)`` that the initial window keeps.
+        bounds: samples ``(start, stop)`` that the initial window keeps, per axis.
         fan_in: input channels that each output channel sums over.
-        centre, width: the initial window per axis; ``width=None`` means no window.
-        threshold: lowers the window to zero at the border (continuous variant), if given.
-        causal: +1 is the most recent sample.
+        centre: centre of the initial window, per axis; None without a window.
+        width: width of the initial window, per axis, in the unit of the [-1, 1] coordinate; None without a window.
+        threshold: if given, the window is lowered to zero at its border
+            (:func:`~flexkern.functional.continuous_window`).
+        causal: whether +1 is the most recent sample.
 
     Example:
         >>> Region.whole((5, 5)).positions().shape
@@ -37,30 +40,50 @@ class Region:
 
     @classmethod
     def whole(cls, lengths: tuple[int, ...], fan_in: int = 1, causal: bool = False) -> "Region":
-        """The whole grid, without a window."""
-        return cls(lengths, tuple((0, k) for k in lengths), fan_in, causal=causal)
+        """Return the region of a whole grid, without a window."""
+        bounds = tuple((0, length) for length in lengths)
+        return cls(lengths, bounds, fan_in, causal=causal)
 
-    def positions(self, device: torch.device | None = None, dtype: torch.dtype = torch.float64) -> Tensor:
-        """The cropped grid, shape (D, *K)."""
-        return make_grid(self.lengths, bounds=self.bounds, causal=self.causal, device=device, dtype=dtype)
+    def positions(
+        self,
+        device: torch.device | None = None,
+        dtype: torch.dtype = torch.float64,
+    ) -> Tensor:
+        """Return the cropped grid, shape ``(D, *K)``."""
+        return make_grid(
+            self.lengths,
+            bounds=self.bounds,
+            causal=self.causal,
+            device=device,
+            dtype=dtype,
+        )
 
     def window(self, positions: Tensor) -> Tensor:
-        """The initial window at ``positions`` (D, *K): shape (*K), all ones without a window."""
+        """Return the initial window of shape ``(*K)`` at ``positions`` of shape ``(D, *K)``; ones without a window."""
         if self.width is None or self.centre is None:
             return torch.ones_like(positions[0])
-        centre, width = positions.new_tensor(self.centre), positions.new_tensor(self.width)
+        centre = positions.new_tensor(self.centre)
+        width = positions.new_tensor(self.width)
         if self.threshold is None:
             return gaussian_window(positions, centre, width)
         return continuous_window(positions, centre, width, self.threshold)
 
     def box(self) -> tuple[tuple[float, float], ...]:
-        """Per axis the interval in which Gabor centres are drawn: around the window, within [-1, 1].
+        """Return the interval per axis in which Gabor centres are drawn: around the window, within [-1, 1].
 
-        +-1.667 widths around the window's centre as in the authors' code, which however draws around 0 even
-        where a causal window sits at +1, so that nearly all atoms are dead there.
+        The interval reaches 1.667 widths to either side of the window's centre, and is [-1, 1] without a window.
+        Deviation: the authors' code draws around 0 even if a causal window lies at +1, where nearly all atoms would
+        be zero.
+
+        Example:
+            >>> Region((9,), ((0, 9),), centre=(1.0,), width=(0.3,)).box()
+            ((0.4999, 1.0),)
         """
         if self.width is None or self.centre is None:
-            return tuple((-1.0, 1.0) for _ in self.lengths)
-        return tuple(
-            (max(c - SPREAD * w, -1.0), min(c + SPREAD * w, 1.0)) for c, w in zip(self.centre, self.width, strict=True)
-        )
+            return ((-1.0, 1.0),) * len(self.lengths)
+        box = []
+        for centre, width in zip(self.centre, self.width, strict=True):
+            low = max(centre - SPREAD * width, -1.0)
+            high = min(centre + SPREAD * width, 1.0)
+            box.append((low, high))
+        return tuple(box)

@@ -1,4 +1,4 @@
-"""Table: free weights on a grid, the ordinary convolution as a generator."""
+"""Table: free values on a grid, which makes an ordinary convolution out of a generator."""
 
 import itertools
 import math
@@ -13,16 +13,21 @@ from .region import Region
 
 
 class Table(Generator):
-    r"""One free weight per grid point, with multilinear interpolation between them.
+    r"""One free value per grid point and channel, with multilinear interpolation between grid points.
 
     .. math:: F_m(x) = \prod_a \max(0, 1 - |x_a - p_{ma}| / \Delta_a)
 
-    The features are tents over the grid points :math:`p_m`, so at the grid points the kernel equals its weights:
-    a layer with this generator and no window is an ordinary convolution, and with a Gaussian window it is the
-    adaptive convolution of Tek et al. 2020. Beyond [-1, 1] the values continue as at the border.
+    The features are tents over the grid points :math:`p_m`, with :math:`\Delta_a` the distance of neighbouring points.
+    At the grid points, the kernel therefore equals the readout. A layer with this generator and no window is an
+    ordinary convolution; with a Gaussian window, it is the adaptive convolution of Tek et al. 2020. Outside [-1, 1],
+    the values continue as at the border.
 
     Args:
-        size: weights per axis; the grid of ``region`` (for a layer: its ``kernel_size``) by default.
+        dims, channels, region, device, dtype: see :class:`Generator`.
+        size: grid points per axis; by default the grid of ``region``, which for a layer is its ``kernel_size``.
+
+    Shape:
+        Positions ``(D, *K)`` to values ``(channels, *K)``.
 
     Raises:
         ValueError: if ``size`` does not have one positive entry per axis.
@@ -44,7 +49,8 @@ class Table(Generator):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        region = region or Region.whole(tuple(size or (9,) * dims))
+        if region is None:
+            region = Region.whole(tuple(size or (9,) * dims))
         grid_size = tuple(size or region.lengths)
         if len(grid_size) != dims or min(grid_size) <= 0:
             raise ValueError(f"`size` must have {dims} positive entries, got {grid_size}.")
@@ -61,39 +67,55 @@ class Table(Generator):
         self.reset_parameters()
 
     def features_at(self, points: Tensor) -> Tensor:  # (D, P) -> (M, P)
-        result = points.new_zeros(self.num_features, points.shape[1])
+        features = points.new_zeros(self.num_features, points.shape[1])
         for index, share in self._corners(points):
-            result = result.scatter_add(0, index[None], share[None])
-        return result
+            features = features.scatter_add(0, index[None], share[None])
+        return features
 
     def forward(self, positions: Tensor) -> Tensor:  # (D, *K) -> (C, *K)
         self.check_positions(positions)
-        # The same sum without the M x P table of features, which is nearly all zeros.
-        values = sum(self.readout_weight[:, index] * share for index, share in self._corners(positions.flatten(1)))
-        assert isinstance(values, Tensor)
+        # The sum over features, without the (M, P) table of features, which is nearly all zeros.
+        values = positions.new_zeros(())
+        for index, share in self._corners(positions.flatten(1)):
+            values = values + self.readout_weight[:, index] * share
         return values.unflatten(-1, positions.shape[1:])
 
     def _corners(self, points: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """The 2^D grid points around every position: their flat index (P,) and share (P,)."""
-        lower, upper = [], []
-        for row, length in zip(points, self.size, strict=True):
-            step = ((row + 1) / pitch(length)).clamp(0, length - 1) if length > 1 else torch.zeros_like(row)
-            floor = step.detach().floor().clamp(max=max(length - 2, 0))
-            lower.append((floor.long(), 1 - (step - floor)))
-            upper.append(((floor.long() + 1).clamp(max=length - 1), step - floor))
+        """Return the ``2^D`` grid points around every position, each as flat index ``(P,)`` and share ``(P,)``."""
+        neighbours = []
+        for coordinates, length in zip(points, self.size, strict=True):
+            neighbours.append(_neighbours(coordinates, length))
         corners = []
-        for choice in itertools.product(*zip(lower, upper, strict=True)):
-            index, share = torch.zeros_like(choice[0][0]), torch.ones_like(choice[0][1])
-            for (axis_index, axis_share), length in zip(choice, self.size, strict=True):
-                index, share = index * length + axis_index, share * axis_share
+        for corner in itertools.product(*neighbours):
+            index = torch.zeros_like(corner[0][0])
+            share = torch.ones_like(corner[0][1])
+            for (axis_index, axis_share), length in zip(corner, self.size, strict=True):
+                index = index * length + axis_index
+                share = share * axis_share
             corners.append((index, share))
         return corners
 
     def reset_features(self) -> None:
-        """The features are fixed."""
+        """Do nothing: the features are fixed."""
 
-    def _initial_features(self) -> Tensor:
-        # One row of the same energy as the M rows of tents, of which only 2^D differ from zero anywhere.
+    def _initial_features(self) -> Tensor:  # (1, P)
+        # A single row with the energy of the M rows of tents, of which only 2^D differ from zero at any position.
         positions = self.region.positions(self.readout_weight.device, torch.float32)
-        shares = torch.stack([share for _, share in self._corners(positions.flatten(1))])
-        return (shares.square().sum(dim=0).sqrt() * self.region.window(positions).flatten())[None]
+        corners = self._corners(positions.flatten(1))
+        shares = torch.stack([share for _, share in corners])
+        amplitude = shares.square().sum(dim=0).sqrt()
+        windowed = amplitude * self.region.window(positions).flatten()
+        return windowed[None]
+
+
+def _neighbours(coordinates: Tensor, length: int) -> list[tuple[Tensor, Tensor]]:
+    """Return the grid points below and above every coordinate of an axis, each as index ``(P,)`` and share ``(P,)``."""
+    place = torch.zeros_like(coordinates)
+    if length > 1:
+        steps = (coordinates + 1) / pitch(length)
+        place = steps.clamp(0, length - 1)
+    floor = place.detach().floor().clamp(max=max(length - 2, 0))
+    share_above = place - floor
+    index_below = floor.long()
+    index_above = (index_below + 1).clamp(max=length - 1)
+    return [(index_below, 1 - share_above), (index_above, share_above)]

@@ -1,4 +1,4 @@
-"""Networks of learned-size and adaptive convolutions, and the same networks of ordinary ones."""
+"""Networks of learned-size and adaptive convolutions, and the same networks with ordinary convolutions."""
 
 from .blocks import ChannelsLast as ChannelsLast
 from .compact import CompactNet as CompactNet

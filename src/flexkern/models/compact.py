@@ -1,4 +1,4 @@
-"""Small classifiers of small images, with a stem of any kind: what a few hundred or thousand parameters can do."""
+"""Small classifiers for small images, with a stem of any kind: a few hundred to a few thousand parameters."""
 
 import functools
 import itertools
@@ -11,29 +11,42 @@ from ..layers import AdaptiveConv2d
 
 
 class Mirrored(nn.Module):
-    """Both signs of every channel, each pooled and rectified: twice the channels for no parameters (CReLU)."""
+    """Every channel with both signs, each pooled and rectified: twice the channels for no parameters (CReLU).
+
+    Shape:
+        ``(B, C, H, W)`` to ``(B, 2 C, H / 2, W / 2)``.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.pool, self.activation = nn.MaxPool2d(2), nn.ReLU()
+        self.pool = nn.MaxPool2d(2)
+        self.activation = nn.ReLU()
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, C, H, W) -> (B, 2 C, H / 2, W / 2)
-        return self.activation(torch.cat([self.pool(x), self.pool(-x)], 1))
+    def forward(self, x: Tensor) -> Tensor:
+        both_signs = torch.cat([self.pool(x), self.pool(-x)], 1)
+        return self.activation(both_signs)
 
 
 class CompactNet(nn.Module):
     """Stem, stages of 3x3 convolutions, a learned 3x3 pooling of each channel, linear map.
 
-    The stem pads nothing. It and every stage end in a maximum over 2x2, taken before norm and ReLU, which then have
-    a quarter of the work. There is no hidden linear layer, where LeNets have nine of ten parameters.
+    The stem has no padding. The stem and every stage end in a maximum over 2x2. It precedes norm and ReLU, which then
+    process a quarter of the values. There is no hidden linear layer, which has nine of ten parameters in a LeNet.
 
     Args:
-        in_channels, classes: channels of the input, number of outputs.
-        stem: makes the first convolution from (in_channels, out_channels).
+        in_channels: channels of the input.
+        classes: number of outputs.
+        stem: builds the first convolution from (in_channels, out_channels).
         width: channels of the stem.
         stages: output channels of the convolutions of each stage.
         separable: which stages are depthwise-separable.
-        mirrored: give both signs of the stem's channels to the first stage.
+        mirrored: whether the first stage receives both signs of the stem's channels.
+
+    Shape:
+        ``(B, in_channels, H, W)`` to ``(B, classes)``.
+
+    Raises:
+        ValueError: if ``stages`` and ``separable`` differ in length, or a stage is empty.
 
     Example:
         >>> stem = functools.partial(nn.Conv2d, kernel_size=3, bias=False)
@@ -55,33 +68,43 @@ class CompactNet(nn.Module):
         super().__init__()
         if len(stages) != len(separable) or not all(stages):
             raise ValueError(f"`stages` must list channels for {len(separable)} stages, got {stages}.")
-        first = stem(in_channels, width)
-        if mirrored:  # the norm's own scale and shift would do what both signs and the next layer do
-            self.stem = nn.Sequential(first, nn.BatchNorm2d(width, affine=False), Mirrored())
+        conv = stem(in_channels, width)
+        if mirrored:
+            # Both signs and the next layer can do what the norm's own scale and shift would do.
+            self.stem = nn.Sequential(conv, nn.BatchNorm2d(width, affine=False), Mirrored())
         else:
-            self.stem = nn.Sequential(first, nn.MaxPool2d(2), nn.BatchNorm2d(width), nn.ReLU())
+            self.stem = nn.Sequential(conv, nn.MaxPool2d(2), nn.BatchNorm2d(width), nn.ReLU())
         channels = 2 * width if mirrored else width
-        found = []
-        for widths, apart in zip(stages, separable, strict=True):
-            found.append(_stage([channels, *widths], separable=apart))
+        self.stages = nn.Sequential()
+        for widths, is_separable in zip(stages, separable, strict=True):
+            stage = _stage([channels, *widths], separable=is_separable)
+            self.stages.append(stage)
             channels = widths[-1]
-        self.stages = nn.Sequential(*found)
         self.pool = nn.Conv2d(channels, channels, 3, groups=channels, bias=False)
         self.head = nn.Linear(channels, classes)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, in, H, W) -> (B, classes)
-        return self.head(self.pool(self.stages(self.stem(x))).flatten(2).mean(2))
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = self.stages(x)
+        x = self.pool(x)
+        features = x.flatten(2).mean(2)
+        return self.head(features)
 
 
 def _stage(widths: Sequence[int], *, separable: bool) -> nn.Sequential:
+    """Return 3x3 convolutions through ``widths`` channels, each with norm and ReLU; the last one is pooled."""
     layers: list[nn.Module] = []
-    for index, (before, after) in enumerate(itertools.pairwise(widths), 1):
+    last = len(widths) - 2
+    for index, (before, after) in enumerate(itertools.pairwise(widths)):
         if separable:
             layers.append(nn.Conv2d(before, before, 3, padding=1, groups=before, bias=False))
-        layers.append(nn.Conv2d(before, after, 1 if separable else 3, padding=0 if separable else 1, bias=False))
-        if index == len(widths) - 1:
+            layers.append(nn.Conv2d(before, after, 1, bias=False))
+        else:
+            layers.append(nn.Conv2d(before, after, 3, padding=1, bias=False))
+        if index == last:
             layers.append(nn.MaxPool2d(2))
-        layers += [nn.BatchNorm2d(after), nn.ReLU()]
+        layers.append(nn.BatchNorm2d(after))
+        layers.append(nn.ReLU())
     return nn.Sequential(*layers)
 
 
@@ -98,24 +121,38 @@ def adaptive_net(
     squash: str = "tanh",
     frozen: bool = False,
 ) -> CompactNet:
-    """A :class:`CompactNet` with an adaptive stem.
+    """Build a :class:`CompactNet` with an adaptive stem.
 
     Args:
-        kernel_size, generator_size, squash: of the stem, see :class:`~flexkern.layers.adaptive.AdaptiveConv`.
+        in_channels: channels of the input.
+        classes: number of outputs.
+        kernel_size, generator_size, squash: of the stem; see :class:`~flexkern.layers.adaptive.AdaptiveConv`.
         width, stages, separable, mirrored: see :class:`CompactNet`.
-        frozen: leave the generator as it was drawn, as the public scripts of the paper do: a control.
+        frozen: whether the stem keeps its initial parameters, as in the public scripts of Zamora Esquivel et al. 2019;
+            a control.
 
     Example:
         >>> sum(p.numel() for p in adaptive_net().parameters())
         6296
     """
     stem = functools.partial(
-        AdaptiveConv2d, kernel_size=kernel_size, bias=False, generator_size=generator_size, squash=squash
+        AdaptiveConv2d,
+        kernel_size=kernel_size,
+        bias=False,
+        generator_size=generator_size,
+        squash=squash,
     )
-    net = CompactNet(in_channels, classes, stem, width=width, stages=stages, separable=separable, mirrored=mirrored)
+    net = CompactNet(
+        in_channels,
+        classes,
+        stem,
+        width=width,
+        stages=stages,
+        separable=separable,
+        mirrored=mirrored,
+    )
     if frozen:
-        for parameter in net.stem[0].parameters():
-            parameter.requires_grad_(False)
+        net.stem[0].requires_grad_(False)
     return net
 
 
@@ -129,11 +166,25 @@ def plain_net(
     separable: Sequence[bool] = (False, True),
     mirrored: bool = False,
 ) -> CompactNet:
-    """A :class:`CompactNet` with an ordinary stem; arguments as :func:`adaptive_net`.
+    """Build a :class:`CompactNet` with an ordinary stem.
+
+    Args:
+        in_channels: channels of the input.
+        classes: number of outputs.
+        kernel_size: of the stem.
+        width, stages, separable, mirrored: see :class:`CompactNet`.
 
     Example:
         >>> sum(p.numel() for p in plain_net().parameters())
         6420
     """
     stem = functools.partial(nn.Conv2d, kernel_size=kernel_size, bias=False)
-    return CompactNet(in_channels, classes, stem, width=width, stages=stages, separable=separable, mirrored=mirrored)
+    return CompactNet(
+        in_channels,
+        classes,
+        stem,
+        width=width,
+        stages=stages,
+        separable=separable,
+        mirrored=mirrored,
+    )

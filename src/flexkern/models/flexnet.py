@@ -1,4 +1,4 @@
-"""FlexNet: a residual network without pooling, whose convolutions choose their own size."""
+"""FlexNet: a residual network without pooling, whose convolutions learn their size."""
 
 import itertools
 import math
@@ -10,9 +10,27 @@ from .blocks import NORMS, ChannelsLast, Dropout, Head, LayerFactory, shortcut
 
 
 class ResidualBlock(nn.Module):
-    """``conv - norm - ReLU - dropout - conv - norm``, plus the shortcut, then ReLU."""
+    """``conv - norm - ReLU - dropout - conv - norm``, plus the shortcut, then ReLU.
 
-    def __init__(self, in_channels: int, out_channels: int, conv: LayerFactory, *, dropout: float, dims: int) -> None:
+    Args:
+        in_channels, out_channels: channels of the input and of the output.
+        conv: builds a convolution from (in_channels, out_channels).
+        dropout: probability of the dropout between the convolutions.
+        dims: axes of the signal.
+
+    Shape:
+        ``(B, in_channels, *S)`` to ``(B, out_channels, *S)``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        conv: LayerFactory,
+        *,
+        dropout: float,
+        dims: int,
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
             conv(in_channels, out_channels),
@@ -24,23 +42,31 @@ class ResidualBlock(nn.Module):
         )
         self.shortcut = shortcut(in_channels, out_channels, dims)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, in, *S) -> (B, out, *S)
-        return (self.body(x) + self.shortcut(x)).relu_()
+    def forward(self, x: Tensor) -> Tensor:
+        total = self.body(x) + self.shortcut(x)
+        return total.relu_()
 
 
 class FlexNet(nn.Module):
-    """Classifier of images (or any signals) at full resolution from beginning to end.
+    """Classifier for images, or other signals, that keeps their full resolution throughout.
 
-    ``conv - norm - ReLU``, residual blocks, global average, linear map (Romero et al. 2022). There is no
-    pooling and no stride: receptive fields grow by the learned sizes.
+    ``conv - norm - ReLU``, residual blocks, global average, linear map (Romero et al. 2022). There is no pooling and no
+    stride: receptive fields grow with the learned sizes.
 
     Args:
-        in_channels, classes: channels of the input, number of outputs.
-        conv: makes a convolution from (in_channels, out_channels); it must keep the signal's length.
+        in_channels: channels of the input.
+        classes: number of outputs.
+        conv: builds a convolution from (in_channels, out_channels); it must keep the length of the signal.
         width: channels of the first layer.
-        factors: (factor, count) pairs: ``count`` blocks of ``factor * width`` channels.
-        dropout: probability between the convolutions of a block.
+        factors: pairs (factor, count), each for ``count`` blocks of ``factor * width`` channels.
+        dropout: probability of the dropout between the convolutions of a block.
         dims: axes of the signal.
+
+    Shape:
+        ``(B, in_channels, *S)`` to ``(B, classes)``.
+
+    Raises:
+        ValueError: if ``factors`` is empty or a count is not positive.
 
     Example:
         >>> import functools, torch, flexkern
@@ -63,13 +89,24 @@ class FlexNet(nn.Module):
         super().__init__()
         if not factors or min(count for _, count in factors) < 1:
             raise ValueError(f"`factors` must be (factor, count) pairs with at least one block, got {factors}.")
+        widths = [width]
+        for factor, count in factors:
+            widths += [round(factor * width)] * count
         self.layout = ChannelsLast()
-        self.stem = nn.Sequential(conv(in_channels, width), NORMS[dims](width), nn.ReLU())
-        widths = [width] + [round(factor * width) for factor, count in factors for _ in range(count)]
-        self.blocks = nn.Sequential(
-            *(ResidualBlock(a, b, conv, dropout=dropout, dims=dims) for a, b in itertools.pairwise(widths))
+        self.stem = nn.Sequential(
+            conv(in_channels, width),
+            NORMS[dims](width),
+            nn.ReLU(),
         )
+        self.blocks = nn.Sequential()
+        for before, after in itertools.pairwise(widths):
+            block = ResidualBlock(before, after, conv, dropout=dropout, dims=dims)
+            self.blocks.append(block)
         self.head = Head(widths[-1], classes, std=math.sqrt(2 / widths[-1]))
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, in, *S) -> (B, classes)
-        return self.head(self.blocks(self.stem(self.layout(x))).flatten(2).mean(dim=2))
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layout(x)
+        x = self.stem(x)
+        x = self.blocks(x)
+        features = x.flatten(2).mean(dim=2)
+        return self.head(features)

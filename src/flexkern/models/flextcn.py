@@ -9,9 +9,25 @@ from .blocks import NORMS, Dropout, Head, LayerFactory, shortcut
 
 
 class TemporalBlock(nn.Module):
-    """Twice ``conv - norm - ReLU - dropout``, plus the shortcut, then ReLU."""
+    """Twice ``conv - norm - ReLU - dropout``, plus the shortcut, then ReLU.
 
-    def __init__(self, in_channels: int, out_channels: int, conv: LayerFactory, *, dropout: float) -> None:
+    Args:
+        in_channels, out_channels: channels of the input and of the output.
+        conv: builds a causal convolution from (in_channels, out_channels).
+        dropout: probability of the dropout after each convolution.
+
+    Shape:
+        ``(B, in_channels, T)`` to ``(B, out_channels, T)``.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        conv: LayerFactory,
+        *,
+        dropout: float,
+    ) -> None:
         super().__init__()
         self.body = nn.Sequential(
             conv(in_channels, out_channels),
@@ -25,21 +41,29 @@ class TemporalBlock(nn.Module):
         )
         self.shortcut = shortcut(in_channels, out_channels, 1)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, in, T) -> (B, out, T)
-        return (self.body(x) + self.shortcut(x)).relu_()
+    def forward(self, x: Tensor) -> Tensor:
+        total = self.body(x) + self.shortcut(x)
+        return total.relu_()
 
 
 class FlexTCN(nn.Module):
-    """Classifier of sequences from the features of their last time step.
+    """Classifier for sequences, from the features of the last time step.
 
-    Temporal blocks with causal convolutions, then a linear map (Romero et al. 2022; the residual TCN of
-    Bai et al. 2018 with one layer that sees everything instead of a pile of dilated ones).
+    Temporal blocks of causal convolutions, then a linear map (Romero et al. 2022). It is the residual TCN of Bai et
+    al. 2018, with one convolution as long as the sequence in place of a stack of dilated ones.
 
     Args:
-        in_channels, classes: channels of the input, number of outputs.
-        conv: makes a causal convolution from (in_channels, out_channels).
+        in_channels: channels of the input.
+        classes: number of outputs.
+        conv: builds a causal convolution from (in_channels, out_channels).
         widths: channels of every block.
-        dropout: probability after each convolution.
+        dropout: probability of the dropout after each convolution.
+
+    Shape:
+        ``(B, in_channels, T)`` to ``(B, classes)``.
+
+    Raises:
+        ValueError: if ``widths`` is empty.
 
     Example:
         >>> import functools, torch, flexkern
@@ -60,11 +84,12 @@ class FlexTCN(nn.Module):
         super().__init__()
         if not widths:
             raise ValueError("`widths` must name at least one block (`blocks` must be positive), got none.")
-        channels = [in_channels, *widths]
-        self.blocks = nn.Sequential(
-            *(TemporalBlock(a, b, conv, dropout=dropout) for a, b in itertools.pairwise(channels))
-        )
-        self.head = Head(channels[-1], classes, std=0.01)
+        self.blocks = nn.Sequential()
+        for before, after in itertools.pairwise([in_channels, *widths]):
+            block = TemporalBlock(before, after, conv, dropout=dropout)
+            self.blocks.append(block)
+        self.head = Head(widths[-1], classes, std=0.01)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, in, T) -> (B, classes)
-        return self.head(self.blocks(x)[..., -1])
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.blocks(x)
+        return self.head(features[..., -1])

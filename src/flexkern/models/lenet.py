@@ -1,5 +1,6 @@
-"""The two networks called LeNet, for 28x28 images: what small networks are measured by."""
+"""The two networks called LeNet, for 28x28 images: the yardstick of small networks."""
 
+import itertools
 from collections.abc import Sequence
 
 from torch import nn
@@ -13,18 +14,29 @@ def lenet(
     hidden: Sequence[int] = (120, 84),
     padding: int = 2,
 ) -> nn.Sequential:
-    """Two 5x5 convolutions (the first padded by ``padding``), each with maximum pooling, then linear layers.
+    """Build LeNet: two 5x5 convolutions, each followed by maximum pooling, then linear layers.
 
-    LeNet-5 (LeCun et al. 1998) with ReLU and without its sparse connections: 61,706 parameters. Caffe's LeNet has
-    widths (20, 50), one hidden layer of 500, no padding, and no ReLU after its convolutions; 431,080 parameters
-    (here ReLU follows them too).
+    The default is LeNet-5 (LeCun et al. 1998), 61,706 parameters. Deviations: ReLU activations, and no sparse
+    connections. The LeNet of Caffe, 431,080 parameters, has widths (20, 50), one hidden layer of 500 and no padding.
+    Deviation: here ReLU follows its convolutions too.
+
+    Args:
+        in_channels: channels of the input.
+        classes: number of outputs.
+        widths: channels of the two convolutions.
+        hidden: units of the hidden linear layers.
+        padding: padding of the first convolution.
+
+    Returns:
+        A network from ``(B, in_channels, 28, 28)`` to ``(B, classes)``.
 
     Example:
         >>> sum(p.numel() for p in lenet(widths=(20, 50), hidden=(500,), padding=0).parameters())
         431080
     """
-    side = ((28 + 2 * padding - 4) // 2 - 4) // 2
-    sizes = [widths[1] * side * side, *hidden]
+    pooled_side = (28 + 2 * padding - 4) // 2
+    side = (pooled_side - 4) // 2
+    features = [widths[1] * side * side, *hidden]
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, widths[0], 5, padding=padding),
         nn.ReLU(),
@@ -34,6 +46,8 @@ def lenet(
         nn.MaxPool2d(2),
         nn.Flatten(),
     ]
-    for before, after in zip(sizes, hidden, strict=False):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], classes))
+    for before, after in itertools.pairwise(features):
+        layers.append(nn.Linear(before, after))
+        layers.append(nn.ReLU())
+    layers.append(nn.Linear(features[-1], classes))
+    return nn.Sequential(*layers)

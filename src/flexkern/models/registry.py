@@ -1,9 +1,9 @@
-"""Models by name, from options that can be written in a file."""
+"""Models by name, built from options that can be written in a file."""
 
 import fnmatch
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -21,7 +21,7 @@ from .resnet import resnet18, thin_resnet
 
 Factors = Sequence[tuple[float, int]]
 
-FLEXNET3: Factors = ((1, 1), (1.5, 1), (2, 1))  # a guess: the published net does not state its factors
+FLEXNET3: Factors = ((1, 1), (1.5, 1), (2, 1))  # our guess: the paper does not give the factors of this network
 FLEXNET5: Factors = ((1, 1), (1.5, 2), (2, 2))
 FLEXNET7: Factors = ((1, 2), (1.5, 3), (2, 2))
 
@@ -37,9 +37,35 @@ def image_net(
     dropout: float = 0.2,
     **options: Any,
 ) -> FlexNet:
-    """A :class:`FlexNet` of ``layer``; ``options`` (generator, window, init_size, engine) go to the layer."""
-    conv = functools.partial(layer, kernel_size=kernel_size, padding="same", **options)
-    return FlexNet(in_channels, classes, conv, width=width, factors=factors, dropout=dropout)
+    """Build a :class:`FlexNet` of ``layer``.
+
+    Args:
+        layer: class of the convolutions, called with ``kernel_size``, ``padding="same"`` and ``options``.
+        in_channels: channels of the input.
+        classes: number of outputs.
+        kernel_size: of every convolution.
+        width, factors, dropout: see :class:`FlexNet`.
+        options: further options of the layer: generator, window, init_size, engine.
+
+    Example:
+        >>> net = image_net(nn.Conv2d, kernel_size=3, width=8, factors=((1, 1),))
+        >>> len(net.blocks)
+        1
+    """
+    conv = functools.partial(
+        layer,
+        kernel_size=kernel_size,
+        padding="same",
+        **options,
+    )
+    return FlexNet(
+        in_channels,
+        classes,
+        conv,
+        width=width,
+        factors=factors,
+        dropout=dropout,
+    )
 
 
 def sequence_net(
@@ -53,12 +79,40 @@ def sequence_net(
     dropout: float = 0.1,
     **options: Any,
 ) -> FlexTCN:
-    """A :class:`FlexTCN` of ``blocks`` blocks of ``layer``; ``options`` go to the layer."""
-    conv = functools.partial(layer, kernel_size=kernel_size, causal=True, **options)
-    return FlexTCN(in_channels, classes, conv, widths=(width,) * blocks, dropout=dropout)
+    """Build a :class:`FlexTCN` of ``layer``.
+
+    Args:
+        layer: class of the convolutions, called with ``kernel_size``, ``causal=True`` and ``options``.
+        in_channels: channels of the input.
+        classes: number of outputs.
+        kernel_size: of every convolution.
+        width: channels of every block.
+        blocks: number of blocks.
+        dropout: see :class:`FlexTCN`.
+        options: further options of the layer: generator, window, init_size, engine.
+
+    Example:
+        >>> net = sequence_net(CausalConv1d, kernel_size=7, width=8, blocks=3)
+        >>> len(net.blocks)
+        3
+    """
+    conv = functools.partial(
+        layer,
+        kernel_size=kernel_size,
+        causal=True,
+        **options,
+    )
+    return FlexTCN(
+        in_channels,
+        classes,
+        conv,
+        widths=(width,) * blocks,
+        dropout=dropout,
+    )
 
 
 TINY: dict[str, Any] = {"width": 4, "separable": (True, True), "mirrored": True}
+"""Options of the compact networks of about a thousand parameters."""
 
 Builder = functools.partial[Any]
 
@@ -88,10 +142,17 @@ MODELS: dict[str, Builder] = {
     "lenet5": functools.partial(lenet),
     "lenet_caffe": functools.partial(lenet, widths=(20, 50), hidden=(500,), padding=0),
 }
+"""Every model by its name: a network, with the class of its convolutions and the options it presets."""
+
+LAYER_OPTIONS = ("generator", "window", "init_size", "engine")
+"""Options of a convolution that :func:`create_model` passes on."""
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of all models, or of those that match a shell pattern.
+    """Return the names of all models, or of those that match a shell pattern, sorted.
+
+    Args:
+        pattern: shell pattern with ``*``, ``?`` and ``[...]``.
 
     Example:
         >>> list_models("flextcn?")
@@ -103,13 +164,17 @@ def list_models(pattern: str = "*") -> list[str]:
 def create_model(name: str, **options: Any) -> nn.Module:
     """Build a model by name.
 
-    Options are those of the network's builder (:func:`image_net`, :func:`sequence_net`,
-    :func:`~flexkern.models.compact.adaptive_net` ...) and, for the first two, of the convolution. All may be
-    plain values: ``generator={"name": "magnet", "hidden": 64}`` and ``window={"per_channel": True}`` are the same
-    as the factories ``MAGNet(hidden=64)`` and ``GaussianWindow(per_channel=True)``.
+    All options may be plain values: ``generator={"name": "magnet", "hidden": 64}`` equals the factory
+    ``MAGNet(hidden=64)``, and ``window={"per_channel": True}`` equals ``GaussianWindow(per_channel=True)``.
+
+    Args:
+        name: one of :func:`list_models`.
+        options: options of the network's builder (:func:`image_net`, :func:`sequence_net`,
+            :func:`~flexkern.models.compact.adaptive_net` ...) and, for the first two, of the convolution;
+            :func:`model_options` lists them.
 
     Raises:
-        ValueError: for an unknown name or option; it names the nearest.
+        ValueError: for an unknown name or option; the message suggests the nearest.
 
     Example:
         >>> model = create_model("flexnet7", in_channels=3, classes=10)
@@ -117,44 +182,58 @@ def create_model(name: str, **options: Any) -> nn.Module:
         671650
     """
     if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}{did_you_mean(name, MODELS)} Known: {', '.join(list_models())}.")
-    known = model_options(name)
-    for option in options:
-        if option not in known:
-            raise ValueError(f"unknown option `{option}` of model {name}{did_you_mean(option, known)}")
-    return MODELS[name](**_built_from_plain_values(options))
+        hint = did_you_mean(name, MODELS)
+        raise ValueError(f"unknown model {name!r}{hint} Known: {', '.join(list_models())}.")
+    _check_options(options, model_options(name), f"model {name}")
+    return MODELS[name](**_with_factories(options))
 
 
 def model_options(name: str) -> list[str]:
-    """Options that :func:`create_model` takes for a model.
+    """Return the names of the options that :func:`create_model` takes for a model.
 
-    They are the named arguments of the network, and of its convolution those that the network leaves open.
+    They are the arguments of the network, and those of its convolution that the network does not set.
+
+    Args:
+        name: one of :func:`list_models`.
 
     Example:
         >>> model_options("convtcn")
         ['in_channels', 'classes', 'kernel_size', 'width', 'blocks', 'dropout']
     """
     builder = MODELS[name]
-    network = [p for p in inspect.signature(builder.func).parameters if p not in ("layer", "options")]
-    convolution = inspect.signature(builder.args[0].__init__).parameters if builder.args else ()
-    return network + [name for name in ("generator", "window", "init_size", "engine") if name in convolution]
+    arguments = inspect.signature(builder.func).parameters
+    options = [argument for argument in arguments if argument not in ("layer", "options")]
+    if builder.args:  # image_net and sequence_net, with the class of their convolutions
+        layer_arguments = inspect.signature(builder.args[0].__init__).parameters
+        options += [option for option in LAYER_OPTIONS if option in layer_arguments]
+    return options
 
 
-def _built_from_plain_values(options: dict[str, Any]) -> dict[str, Any]:
-    """Descriptions of generator and window replaced by their factories."""
+def _with_factories(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with factories in place of the plain descriptions of generator and window."""
     result = dict(options)
-    if isinstance(options.get("generator"), Mapping):
-        description = dict(options["generator"])
-        result["generator"] = _factory("generator", get_generator(description.pop("name", "magnet")), description)
-    if isinstance(options.get("window"), Mapping):
-        result["window"] = _factory("window", GaussianWindow, options["window"])
+    generator = options.get("generator")
+    if isinstance(generator, Mapping):
+        description = dict(generator)
+        cls = get_generator(description.pop("name", "magnet"))
+        result["generator"] = _factory("generator", cls, description)
+    window = options.get("window")
+    if isinstance(window, Mapping):
+        result["window"] = _factory("window", GaussianWindow, window)
     return result
 
 
-def _factory(part: str, cls: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:
-    known = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+def _factory(kind: str, cls: Callable[..., Any], options: Mapping[str, Any]) -> Callable[..., Any]:
+    """Return the factory ``cls(**options)`` of a generator or window."""
+    arguments = inspect.signature(cls.__init__).parameters
+    known = [argument for argument in arguments if argument != "self"]
+    _check_options(options, known, f"the {kind}")
+    factory: Callable[..., Any] = cls(**options)
+    return factory
+
+
+def _check_options(options: Iterable[str], known: Sequence[str], owner: str) -> None:
+    """Raise a ValueError for the first option that is not known; the message suggests the nearest."""
     for option in options:
         if option not in known:
-            raise ValueError(f"unknown option `{option}` of the {part}{did_you_mean(option, known)}")
-    made: Callable[..., Any] = cls(**options)
-    return made
+            raise ValueError(f"unknown option `{option}` of {owner}{did_you_mean(option, known)}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .._support.modes import watch_once
-from ..functional import window_reach
+from ..functional import window_extent
 from ..layers import ContinuousConv
 from ..windows import GaussianWindow
 
@@ -97,7 +97,7 @@ def learned_layers(model: nn.Module) -> dict[str, Any]:
 
 def _expected_samples(window: GaussianWindow) -> Tensor:  # ()
     """Product over axes of the reach in samples; at most the horizon, but wider windows still learn to shrink."""
-    reach = window_reach(window.centre, window.width, window.threshold, causal=window.causal)
+    reach = window_extent(window.centre, window.width, window.threshold, causal=window.causal)
     reach = reach.amax(0) if window.per_channel else reach
     sides = 1 if window.causal else 2
     counts = [

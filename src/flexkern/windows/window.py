@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .._support.deferred import Deferred
-from ..functional import Grid, continuous_window, gaussian_window, pitch, radius_per_width, window_reach
+from ..functional import Grid, continuous_window, gaussian_window, pitch, radius_per_width, window_extent
 
 PAPER_WIDTH = 0.075
 """Initial width of every run published by Romero et al. 2022."""
@@ -209,7 +209,7 @@ class GaussianWindow(nn.Module, metaclass=Deferred):
     def extent(self) -> Tensor:  # shape: (D,)
         """Return how far the support extends per axis, for the widest channel; see :func:`crop_bounds`."""
         centre = self._clamped_centre().detach()
-        extent = window_reach(centre, self.width.detach(), self.threshold, causal=self.causal)
+        extent = window_extent(centre, self.width.detach(), self.threshold, causal=self.causal)
         return extent.amax(dim=0) if self.per_channel else extent
 
     def crop(self, extent: Sequence[float]) -> Bounds:
