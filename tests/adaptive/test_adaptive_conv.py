@@ -113,7 +113,7 @@ def make(
     )
     x = torch.randn(batch, channels[0], *signal, dtype=torch.float64)
     sides = [(p, p) for p in spread(padding)]
-    whole = [(left + a, right + b) for (left, right), (a, b) in zip(sides, spec.reach, strict=True)]
+    whole = [(left + a, right + b) for (left, right), (a, b) in zip(sides, spec.margins, strict=True)]
     seen = spec.generator_in_channels * math.prod(spec.generator)
     shapes = {
         "weight": (spec.generator_groups * spec.generator_out_channels, spec.generator_in_channels, *spec.generator),
@@ -140,11 +140,11 @@ def budgets(values: int, positions: int, patches: int):
         patch.setitem(blocks.CACHE_VALUES, "cpu", values)
         patch.setattr(blocks, "LEAST_POSITIONS", positions)
         patch.setattr(blocks, "PATCH_VALUES", patches)
-        blocks._blocks.cache_clear(), blocks._pieces.cache_clear()
+        blocks._blocks.cache_clear(), blocks._tiles.cache_clear()
         try:
             yield
         finally:
-            blocks._blocks.cache_clear(), blocks._pieces.cache_clear()
+            blocks._blocks.cache_clear(), blocks._tiles.cache_clear()
 
 
 GEOMETRY = {

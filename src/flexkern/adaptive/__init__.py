@@ -1,4 +1,4 @@
-"""Kernels that the input decides: the form, the plain definition, and blocks that never hold all kernels."""
+"""Convolutions with kernels computed from the input: specification, plain definition and block-by-block computation."""
 
 from .conv import adaptive_conv as adaptive_conv
 from .initial import adaptive_std as adaptive_std

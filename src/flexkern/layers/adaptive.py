@@ -246,7 +246,7 @@ class AdaptiveConv(nn.Module):
         """The input as far as any window reaches, in float32 at least: products of rounded kernels would drift."""
         sides = [
             (left + before, right + after)
-            for (left, right), (before, after) in zip(self.arguments.padding, self.spec.reach, strict=True)
+            for (left, right), (before, after) in zip(self.arguments.padding, self.spec.margins, strict=True)
         ]
         signal = input.to(torch.promote_types(input.dtype, torch.float32))
         check_extension(signal.shape[2:], sides, self.arguments.padding_mode)
