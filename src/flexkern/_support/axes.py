@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch.nn.functional as F
+from torch import Tensor
 
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -16,6 +17,16 @@ def last_axes(slices: Iterable[slice]) -> Any:
         torch.Size([2, 2, 4])
     """
     return (..., *slices)
+
+
+def append_axes(values: Tensor, count: int) -> Tensor:
+    """Append axes of length 1, so that values per channel can be combined with signals.
+
+    Example:
+        >>> import torch; append_axes(torch.zeros(4), 2).shape
+        torch.Size([4, 1, 1])
+    """
+    return values.view(*values.shape, *(1,) * count)
 
 
 def output_size(
@@ -38,6 +49,6 @@ def output_size(
     """
     sizes = []
     for samples, (before, after), span, step in zip(signal, padding, extent, stride, strict=True):
-        positions = samples + before + after - span
-        sizes.append(positions // step + 1)
+        last = samples + before + after - span
+        sizes.append(last // step + 1)
     return tuple(sizes)

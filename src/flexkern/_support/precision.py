@@ -39,3 +39,8 @@ def autocast_off(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
     if autocast_dtype(tensor) is None:
         return contextlib.nullcontext()
     return torch.autocast(tensor.device.type, enabled=False)
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Convert half precision to float32, which has enough bits for long sums; leave other dtypes as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

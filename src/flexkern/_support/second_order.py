@@ -1,4 +1,4 @@
-"""Gradients that can be differentiated again, for autograd functions whose backward pass cannot."""
+"""Gradients of gradients for autograd functions that are written by hand."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,29 +11,30 @@ def differentiate_again(
     tensors: Sequence[Tensor | None],
     gradient: Tensor,
 ) -> list[Tensor | None]:
-    """Return the gradient of each of ``tensors`` as a graph, or None for tensors that require none.
+    """Return the gradients of ``tensors``, computed by autograd so that they can be differentiated again.
 
-    The forward pass is computed once more by differentiable operations, and autograd differentiates it. The gradients
-    have a graph of their own if gradients are recorded when this function is called.
+    An autograd function whose backward pass overwrites tensors calls this instead when gradients are recorded.
 
     Args:
-        forward: computes the output from ``tensors`` by differentiable operations.
-        tensors: the inputs of the forward pass; None for an absent one.
-        gradient: the gradient of the output.
+        forward: computes the output from ``tensors`` by operations that autograd can follow.
+        tensors: inputs of ``forward``; those that require no gradient, or are None, get None.
+        gradient: gradient of the output.
 
     Example:
-        >>> x = torch.tensor(2.0, requires_grad=True)
-        >>> (slope,) = differentiate_again(lambda: x**3, [x], torch.tensor(1.0))
-        >>> slope.item(), torch.autograd.grad(slope, x)[0].item()
-        (12.0, 12.0)
+        >>> x = torch.tensor([3.0], requires_grad=True)
+        >>> (slope,) = differentiate_again(lambda: x**3, [x], torch.ones(1))
+        >>> torch.autograd.grad(slope, x)
+        (tensor([18.]),)
     """
-    differentiable = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]
     recorded = torch.is_grad_enabled()
     with torch.enable_grad():
         output = forward()
-    computed = iter(torch.autograd.grad(output, differentiable, gradient, create_graph=recorded))
+    needed = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]
+    needed_gradients = iter(torch.autograd.grad(output, needed, gradient, create_graph=recorded))
     gradients: list[Tensor | None] = []
     for tensor in tensors:
-        needed = tensor is not None and tensor.requires_grad
-        gradients.append(next(computed) if needed else None)
+        if tensor is not None and tensor.requires_grad:
+            gradients.append(next(needed_gradients))
+        else:
+            gradients.append(None)
     return gradients

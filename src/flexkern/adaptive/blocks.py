@@ -60,8 +60,9 @@ def forward_blocks(
         >>> forward_blocks(torch.ones(1, 2, 8), torch.zeros(2, 12, 4), spec).shape
         torch.Size([1, 4, 6])
     """
+    batch = padded.shape[0]
     size = spec.output_size(padded.shape)
-    output = padded.new_empty(padded.shape[0], spec.out_channels, *size)
+    output = padded.new_empty(batch, spec.out_channels, *size)
     biased = has_bias(matrices, spec)
     with workspace(padded) as work:
         kernels = select_kernels(spec, gain, scale, work, biased=biased)
@@ -70,7 +71,8 @@ def forward_blocks(
             patches = unfold(padded[tile.input], spec, ones=biased)
             tile_output = output[tile.output].transpose(0, 1)
             sums = _forward_tile(patches, prepared, kernels, spec, work)
-            torch.mul(sums.view(tile_output.shape), kernels.factor, out=tile_output)
+            sums = sums.view(tile_output.shape)
+            torch.mul(sums, kernels.factor, out=tile_output)
     return output
 
 
@@ -129,7 +131,8 @@ def backward_blocks(
             _backward_tile(patches, grad_patches, grad_outputs, matrices, kernels, spec, totals, work)
             if totals.padded is not None and grad_patches is not None:
                 samples = grad_patches.shape[1] - biased
-                fold(grad_patches[:, :samples], totals.padded[tile.input], spec)
+                grad_input = totals.padded[tile.input]
+                fold(grad_patches[:, :samples], grad_input, spec)
     if totals.matrices is None:
         return totals
     return totals._replace(matrices=totals.matrices.mT.contiguous())
@@ -187,7 +190,8 @@ def _tiles(padded: tuple[int, ...], spec: AdaptiveSpec) -> tuple[Tile, ...]:
     """Return the tiles of a padded input of this shape: chunks of the batch, or strips of rows of one sample."""
     rows, *other_axes = spec.output_size(padded)
     batch, channels, *_ = padded
-    row_values = channels * math.prod(spec.window_size) * math.prod(other_axes)
+    position_values = channels * math.prod(spec.window_size)
+    row_values = position_values * math.prod(other_axes)
     sample_values = row_values * rows
     batch_chunk = max(1, PATCH_VALUES // sample_values)
     strips = 1
@@ -222,10 +226,12 @@ def _blocks(spec: AdaptiveSpec, positions: int, device: str) -> tuple[Block, ...
     blocks = []
     for first in range(0, spec.generator_groups, count):
         last = min(first + count, spec.generator_groups)
-        groups = slice(first // spec.per_group, _ceil_divide(last, spec.per_group))
+        generator_groups = slice(first, last)
+        first_group = first // spec.per_group
+        groups = slice(first_group, _ceil_divide(last, spec.per_group))
         for start in range(0, positions, width):
             stop = min(start + width, positions)
-            blocks.append(Block(slice(first, last), slice(start, stop), groups))
+            blocks.append(Block(generator_groups, slice(start, stop), groups))
     return tuple(blocks)
 
 
@@ -257,8 +263,7 @@ def _sum_per_group(products: Tensor, spec: AdaptiveSpec) -> Tensor:
     count = min(len(products), spec.per_group)
     if count == 1:
         return products
-    grouped = products.view(-1, count, *products.shape[1:])
-    return grouped.sum(1)
+    return products.unflatten(0, (-1, count)).sum(1)
 
 
 def _repeat_per_generator(grad_outputs: Tensor, generator_groups: slice) -> Tensor:

@@ -31,7 +31,8 @@ def linear_bound(fan_in: int) -> float:
 
     It is at most :data:`LARGEST_KERNEL`, because tanh cannot reach more.
     """
-    bound = math.sqrt(3 * (1 - ADAPTIVE_SHARE)) * kernel_std(fan_in)
+    linear_share = 1 - ADAPTIVE_SHARE
+    bound = math.sqrt(3 * linear_share) * kernel_std(fan_in)
     return min(bound, LARGEST_KERNEL)
 
 
@@ -51,7 +52,8 @@ def lone_std(spec: AdaptiveSpec, fan_in: int) -> float:
     overlap = _kernel_overlap(spec)
     loss = 2 if spec.squash == "tanh" else 0
     inputs = max(fan_in - loss, 2)
-    variance = 1 / inputs / (1 + 2 * overlap / generator_inputs) / generator_inputs
+    mean_power = 1 + 2 * overlap / generator_inputs
+    variance = 1 / inputs / mean_power / generator_inputs
     return math.sqrt(variance)
 
 
@@ -74,14 +76,17 @@ def gain_std(spec: AdaptiveSpec, fan_in: int) -> float:
     channels = spec.generator_in_channels if spec.sharing == "shared" else 1
     generator_inputs = spec.generator_in_channels * math.prod(spec.generator)
     random_variance = adaptive_std(fan_in, generator_inputs) ** 2 * generator_inputs
-    slopes = similarity(spec).flatten(1).square().sum(1).tolist()
+    rows = similarity(spec).flatten(1)
+    slopes = rows.square().sum(1).tolist()
     total = 0.0
     for slope in slopes:
-        spread = 1 + 4 * (channels * slope + random_variance)
+        variance = channels * slope + random_variance
+        spread = 1 + 4 * variance
         covariance = SIMILARITY**2 if slope > 0 else 0.0
-        total += spread**-0.5 * (1 - 4 * channels * covariance / spread)
-    mean = total / len(slopes)
-    return kernel_std(fan_in) / math.sqrt(mean)
+        loss = 4 * channels * covariance / spread
+        total += spread**-0.5 * (1 - loss)
+    mean_power = total / len(slopes)
+    return kernel_std(fan_in) / math.sqrt(mean_power)
 
 
 def similarity(spec: AdaptiveSpec) -> Tensor:  # (taps, *generator)
@@ -93,13 +98,14 @@ def similarity(spec: AdaptiveSpec) -> Tensor:  # (taps, *generator)
     weight = torch.zeros(*spec.kernel, *spec.generator, device="cpu")
     middle = tuple((size - 1) // 2 for size in spec.kernel)
     centre = _in_generator(middle, spec)
-    if centre is not None:
-        for tap in itertools.product(*map(range, spec.kernel)):
-            sample = _in_generator(tap, spec)
-            if sample is not None:
-                weight[tap + sample] += SIMILARITY
-                weight[tap + centre] -= SIMILARITY
-    return weight.flatten(0, len(spec.kernel) - 1)
+    axes = [range(size) for size in spec.kernel]
+    for tap in itertools.product(*axes):
+        sample = _in_generator(tap, spec)
+        if sample is None or centre is None:
+            continue
+        weight[tap + sample] += SIMILARITY
+        weight[tap + centre] -= SIMILARITY
+    return weight.flatten(0, len(axes) - 1)
 
 
 def _in_generator(tap: tuple[int, ...], spec: AdaptiveSpec) -> tuple[int, ...] | None:
@@ -107,7 +113,8 @@ def _in_generator(tap: tuple[int, ...], spec: AdaptiveSpec) -> tuple[int, ...] |
     place = []
     for index, window, size in zip(tap, spec.windows, spec.generator, strict=True):
         start = window.generator.start - window.kernel.start
-        if not 0 <= index - start < size:
+        sample = index - start
+        if not 0 <= sample < size:
             return None
-        place.append(index - start)
+        place.append(sample)
     return tuple(place)

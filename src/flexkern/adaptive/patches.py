@@ -1,7 +1,6 @@
 """Windows of a signal as matrices, and back: the inputs of generators, and the values that kernels are applied to."""
 
 import functools
-import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -33,7 +32,9 @@ def embed(weight: Tensor, bias: Tensor | None, spec: AdaptiveSpec) -> Tensor:
     """
     sides: list[int] = []
     for window in reversed(spec.windows):
-        sides += [window.generator.start, window.size - window.generator.stop]
+        before = window.generator.start
+        after = window.size - window.generator.stop
+        sides.extend((before, after))
     if any(sides):
         weight = F.pad(weight, sides)
     generators = (spec.generator_groups, spec.generator_out_channels)
@@ -49,10 +50,11 @@ def embed(weight: Tensor, bias: Tensor | None, spec: AdaptiveSpec) -> Tensor:
 
 def extract(matrices: Tensor, spec: AdaptiveSpec, shape: torch.Size) -> tuple[Tensor, Tensor]:
     """Return the gradients of the generator's weight, of ``shape``, and of its bias, given that of its matrices."""
-    columns = matrices.unflatten(2, (spec.generator_in_channels, -1)).flatten(0, 1)
+    by_channel = matrices.unflatten(2, (spec.generator_in_channels, -1))
+    columns = by_channel.flatten(0, 1)
     samples = math.prod(spec.window_size)
     windows = columns[:, :, :samples].unflatten(2, spec.window_size)
-    grad_weight = windows[last_axes(window.generator for window in spec.windows)]
+    grad_weight = windows[last_axes(spec.generator_slices)]
     grad_bias = columns[:, 0, -1]
     return grad_weight.reshape(shape), grad_bias
 
@@ -72,7 +74,8 @@ def unfold(padded: Tensor, spec: AdaptiveSpec, *, ones: bool) -> Tensor:
     batch, channels = padded.shape[:2]
     size = spec.output_size(padded.shape)
     samples = math.prod(spec.window_size)
-    patches = padded.new_empty(channels, samples + ones, batch * math.prod(size))
+    positions = batch * math.prod(size)
+    patches = padded.new_empty(channels, samples + ones, positions)
     batch_step, channel_step, *steps = padded.stride()
     tap_steps = _products(steps, spec.dilation)
     position_steps = _products(steps, spec.stride)
@@ -81,7 +84,8 @@ def unfold(padded: Tensor, spec: AdaptiveSpec, *, ones: bool) -> Tensor:
         (channel_step, *tap_steps, batch_step, *position_steps),
         padded.storage_offset(),
     )
-    patches[:, :samples].view(windows.shape).copy_(windows)
+    target = patches[:, :samples]
+    target.view(windows.shape).copy_(windows)
     if ones:
         patches[:, samples] = 1
     return patches
@@ -99,27 +103,39 @@ def fold(patches: Tensor, padded: Tensor, spec: AdaptiveSpec) -> None:
         padded: (batch, in_channels, *axes), changed in place.
         spec: the convolution.
     """
+    batch, channels = padded.shape[:2]
     size = spec.output_size(padded.shape)
-    axes = len(spec.windows)
-    sums = patches.view(len(patches), *spec.window_size, len(padded), *size)
+    axes = len(size)
+    sums = patches.view(channels, *spec.window_size, batch, *size)
     for axis in reversed(range(axes)):
-        position_axis = sums.dim() - axes + axis
-        sums = _overlap_add(sums, 1 + axis, position_axis, spec.stride[axis], spec.dilation[axis])
-    covered = padded[last_axes(slice(samples) for samples in sums.shape[2:])]
+        taps = 1 + axis
+        positions = sums.dim() - axes + axis
+        sums = _overlap_add(sums, taps, positions, spec.stride[axis], spec.dilation[axis])
+    slices = [slice(samples) for samples in sums.shape[2:]]
+    covered = padded[last_axes(slices)]
     covered += sums.transpose(0, 1)
 
 
-def _overlap_add(values: Tensor, taps: int, axis: int, stride: int, dilation: int) -> Tensor:
+def _overlap_add(
+    values: Tensor,
+    taps: int,
+    axis: int,
+    stride: int,
+    dilation: int,
+) -> Tensor:
     """Sum the axis ``taps`` into ``axis``: tap ``t`` is shifted by ``t * dilation`` and spread by ``stride``."""
-    count = values.shape[taps]
-    samples = (values.shape[axis] - 1) * stride + 1
     shape = list(values.shape)
-    shape[axis] = samples + (count - 1) * dilation
+    last_tap = shape[taps] - 1
+    last_position = shape[axis] - 1
+    samples = last_position * stride + 1
+    shape[axis] = samples + last_tap * dilation
     del shape[taps]
     sums = values.new_zeros(shape)
-    every_stride = (*(slice(None),) * (axis - 1), slice(None, None, stride))
+    leading = (slice(None),) * (axis - 1)
+    every_stride = (*leading, slice(None, None, stride))
     for tap, tap_values in enumerate(values.unbind(taps)):
-        shifted = sums.narrow(axis - 1, tap * dilation, samples)
+        first = tap * dilation
+        shifted = sums.narrow(axis - 1, first, samples)
         if stride > 1:
             shifted = shifted[every_stride]
         shifted += tap_values
@@ -134,7 +150,8 @@ def has_bias(matrices: Tensor, spec: AdaptiveSpec) -> bool:
 
 def generator_inputs(patches: Tensor, spec: AdaptiveSpec, block: Block) -> Tensor:
     """Return the inputs of a block's generators: (generator_groups, generator_in_channels * window, positions)."""
-    grouped = patches.view(spec.generator_groups, -1, patches.shape[2])
+    positions = patches.shape[2]
+    grouped = patches.view(spec.generator_groups, -1, positions)
     return grouped[block.generator_groups, :, block.positions]
 
 
@@ -155,8 +172,9 @@ def add_kernel_inputs(patches: Tensor, values: Tensor, spec: AdaptiveSpec, block
 
 def _window_samples(patches: Tensor, spec: AdaptiveSpec, block: Block) -> Tensor:
     """View a block's patches as (generator_groups, generator_in_channels, window (+ 1), positions)."""
+    positions = patches.shape[2]
     channels = (spec.generator_groups, spec.generator_in_channels)
-    grouped = patches.view(*channels, -1, patches.shape[2])
+    grouped = patches.view(*channels, -1, positions)
     return grouped[block.generator_groups, :, :, block.positions]
 
 
@@ -171,13 +189,12 @@ def _kernel_samples(spec: AdaptiveSpec) -> slice | list[int]:
 @functools.lru_cache(maxsize=256)
 def _kernel_index(spec: AdaptiveSpec) -> tuple[int, ...] | None:
     """Return the kernel's samples, counted through the flattened window; None if the kernel covers the window."""
-    if all(window.kernel == slice(0, window.size) for window in spec.windows):
+    if spec.window_size == spec.kernel:
         return None
-    axes = [range(window.kernel.start, window.kernel.stop) for window in spec.windows]
     index = []
-    for taps in itertools.product(*axes):
+    for taps in spec.kernel_taps():
         sample = 0
-        for tap, window in zip(taps, spec.windows, strict=True):
-            sample = sample * window.size + tap
+        for tap, size in zip(taps, spec.window_size, strict=True):
+            sample = sample * size + tap
         index.append(sample)
     return tuple(index)

@@ -1,6 +1,5 @@
 """The adaptive convolution in a few tensor operations, for exporters, compilers and gradients of gradients."""
 
-import itertools
 from collections.abc import Sequence
 
 import torch
@@ -31,12 +30,13 @@ def plain_adaptive_conv(
     """
     size = spec.output_size(padded.shape)
     kernels = spec.apply_squash(_generate(padded, weight, bias, spec))
-    values = _kernel_inputs(padded, spec, size).flatten(4)[:, :, None]
-    sums = _sum_over_taps(kernels * values, gain)
+    values = _kernel_inputs(padded, spec, size).flatten(4)
+    sums = _sum_over_taps(kernels * values[:, :, None], gain)
     # Norm and scale are applied to the sums of whole kernels, which are fewer than the kernel values.
     if spec.normalize:
         magnitudes = None if gain is None else gain.abs()
-        sums = sums / not_zero(_sum_over_taps(kernels.abs(), magnitudes))
+        norms = _sum_over_taps(kernels.abs(), magnitudes)
+        sums = sums / not_zero(norms)
     if scale is not None:
         sums = sums * scale[..., None]
     return _sum_over_channels(sums, spec, size)
@@ -52,13 +52,18 @@ def _sum_over_taps(values: Tensor, weights: Tensor | None) -> Tensor:
     if exporting():  # runtimes multiply matrices faster than they add rows
         if weights is None:
             weights = values.new_ones(values.shape[-2])
-        return (weights[..., None, :] @ values).squeeze(-2)
+        sums = weights[..., None, :] @ values
+        return sums.squeeze(-2)
     if weights is not None:
         values = values * weights[..., None]
     return values.sum(-2)
 
 
-def _sum_over_channels(sums: Tensor, spec: AdaptiveSpec, size: tuple[int, ...]) -> Tensor:
+def _sum_over_channels(
+    sums: Tensor,
+    spec: AdaptiveSpec,
+    size: tuple[int, ...],
+) -> Tensor:
     """Sum (B, generator_groups, outputs, kernels_per_output, positions) over input channels: (B, out, *S)."""
     sums = sums.flatten(2, 3) if spec.kernels_per_output == 1 else sums.sum(3)
     batch, _, _, positions = sums.shape
@@ -79,13 +84,19 @@ def adaptive_kernels(
 ) -> Tensor:  # (B, in, *padded) -> (B, out, in / groups or 1, *kernel, *S)
     """Return the kernels of all positions, as an ordinary weight for every sample and position."""
     size = spec.output_size(padded.shape)
-    kernels = spec.kernels(_generate(padded, weight, bias, spec), gain, scale)
+    z = _generate(padded, weight, bias, spec)
+    kernels = spec.kernels(z, gain, scale)
     values = kernels.flatten(1, 4).movedim(1, 0)  # (generator outputs, B, positions)
     weights = spec.as_weight(values)
     return weights.movedim(-2, 0).unflatten(-1, size)
 
 
-def _generate(padded: Tensor, weight: Tensor, bias: Tensor | None, spec: AdaptiveSpec) -> Tensor:
+def _generate(
+    padded: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    spec: AdaptiveSpec,
+) -> Tensor:
     """Return the generator's output (B, generator_groups, outputs, kernels_per_output, taps, positions)."""
     convolve = CONVOLUTIONS[len(spec.kernel)]
     z = convolve(
@@ -106,18 +117,18 @@ def _kernel_inputs(padded: Tensor, spec: AdaptiveSpec, size: tuple[int, ...]) ->
 
     Channels that share a kernel are summed.
     """
+    kernels = (spec.generator_groups, spec.kernels_per_output)
     if spec.sharing == "shared":
         grouped = padded.unflatten(1, (spec.generator_groups, spec.generator_in_channels))
         padded = grouped.sum(2)
     if exporting():
         windows = _unfold_by_convolution(padded, spec)
-        return windows.unflatten(1, (spec.generator_groups, spec.kernels_per_output, spec.taps))
-    axes = [range(window.kernel.start, window.kernel.stop) for window in spec.windows]
+        return windows.unflatten(1, (*kernels, spec.taps))
     shifted = []
-    for taps in itertools.product(*axes):
-        shifted.append(padded[spec.index_of(taps, size)])
-    stacked = torch.stack(shifted, 2)
-    return stacked.unflatten(1, (spec.generator_groups, spec.kernels_per_output))
+    for taps in spec.kernel_taps():
+        index = spec.index_of(taps, size)
+        shifted.append(padded[index])
+    return torch.stack(shifted, 2).unflatten(1, kernels)
 
 
 def _unfold_by_convolution(padded: Tensor, spec: AdaptiveSpec) -> Tensor:
@@ -126,21 +137,31 @@ def _unfold_by_convolution(padded: Tensor, spec: AdaptiveSpec) -> Tensor:
     axes = len(spec.kernel)
     identity = torch.eye(spec.taps, dtype=padded.dtype, device=padded.device)
     picks = identity.view(spec.taps, 1, *spec.kernel)
-    covered = _view(padded, spec, [window.kernel for window in spec.windows])
+    covered = _view(padded, spec, spec.kernel_slices)
     weight = picks.repeat(channels, 1, *(1,) * axes)
     convolve = CONVOLUTIONS[axes]
-    return convolve(covered, weight, None, spec.stride, 0, spec.dilation, groups=channels)
+    return convolve(
+        covered,
+        weight,
+        None,
+        spec.stride,
+        0,
+        spec.dilation,
+        groups=channels,
+    )
 
 
 def generator_view(padded: Tensor, spec: AdaptiveSpec) -> Tensor:
     """Return the part of the padded signal that the generator's window covers."""
-    return _view(padded, spec, [window.generator for window in spec.windows])
+    return _view(padded, spec, spec.generator_slices)
 
 
 def _view(padded: Tensor, spec: AdaptiveSpec, parts: Sequence[slice]) -> Tensor:
     """Return the part of the padded signal that these parts of the common window cover, one per axis."""
+    signal = padded.shape[2:]
     slices = []
-    for samples, window, part, dilation in zip(padded.shape[2:], spec.windows, parts, spec.dilation, strict=True):
-        taps_after = window.size - part.stop
-        slices.append(slice(part.start * dilation, samples - taps_after * dilation))
+    for samples, size, part, dilation in zip(signal, spec.window_size, parts, spec.dilation, strict=True):
+        before = part.start * dilation
+        after = (size - part.stop) * dilation
+        slices.append(slice(before, samples - after))
     return padded[last_axes(slices)]

@@ -3,8 +3,9 @@
 Shapes name the attributes of :class:`AdaptiveSpec`: (generator_groups, outputs, kernels_per_output, taps, positions).
 """
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -99,6 +100,16 @@ class AdaptiveSpec:
         return tuple(window.size for window in self.windows)
 
     @property
+    def kernel_slices(self) -> tuple[slice, ...]:
+        """The part of the common window that the kernel covers, per axis."""
+        return tuple(window.kernel for window in self.windows)
+
+    @property
+    def generator_slices(self) -> tuple[slice, ...]:
+        """The part of the common window that the generator covers, per axis."""
+        return tuple(window.generator for window in self.windows)
+
+    @property
     def generator_groups(self) -> int:
         """Number of generators, each with its own input channels."""
         return self.in_channels if self.sharing == "pair" else self.groups
@@ -138,8 +149,9 @@ class AdaptiveSpec:
         """Samples (before, after) per axis by which the generator's window exceeds the kernel's."""
         margins = []
         for window, dilation in zip(self.windows, self.dilation, strict=True):
-            taps_after = window.size - window.kernel.stop
-            margins.append((window.kernel.start * dilation, taps_after * dilation))
+            before = window.kernel.start * dilation
+            after = (window.size - window.kernel.stop) * dilation
+            margins.append((before, after))
         return tuple(margins)
 
     @property
@@ -154,6 +166,11 @@ class AdaptiveSpec:
         no_padding = ((0, 0),) * axes
         return output_size(padded[-axes:], no_padding, self.extent, self.stride)
 
+    def kernel_taps(self) -> Iterator[tuple[int, ...]]:
+        """Iterate over the kernel's taps, as places in the common window."""
+        axes = [range(part.start, part.stop) for part in self.kernel_slices]
+        return itertools.product(*axes)
+
     def index_of(self, taps: tuple[int, ...], size: tuple[int, ...]) -> Any:
         """Return the index of the padded samples that one tap of the window reads at all output positions.
 
@@ -164,7 +181,8 @@ class AdaptiveSpec:
         slices = []
         for tap, outputs, stride, dilation in zip(taps, size, self.stride, self.dilation, strict=True):
             first = tap * dilation
-            slices.append(slice(first, first + (outputs - 1) * stride + 1, stride))
+            last = first + (outputs - 1) * stride
+            slices.append(slice(first, last + 1, stride))
         return last_axes(slices)
 
     def split_outputs(self, z: Tensor) -> Tensor:
@@ -173,9 +191,15 @@ class AdaptiveSpec:
         (generator_groups, generator_out_channels, positions) becomes
         (generator_groups, outputs, kernels_per_output, taps, positions).
         """
-        return z.view(z.shape[0], self.outputs, self.kernels_per_output, self.taps, -1)
+        groups = z.shape[0]
+        return z.view(groups, self.outputs, self.kernels_per_output, self.taps, -1)
 
-    def kernels(self, z: Tensor, gain: Tensor | None, scale: Tensor | None) -> Tensor:
+    def kernels(
+        self,
+        z: Tensor,
+        gain: Tensor | None,
+        scale: Tensor | None,
+    ) -> Tensor:
         """Return the kernels for the generator's output ``z``.
 
         Args:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._support.axes import append_axes
 from ..layers import AdaptiveConv, AdaptiveFlexConv
 
 BATCH_CHUNK = 16
@@ -47,7 +48,7 @@ def _measure_generated(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
     """Measure kernels that are computed one by one, in two passes because all of them do not fit in memory."""
     chunks = input.split(BATCH_CHUNK)
     mean = _mean_kernel(layer, chunks, len(input))
-    mean_per_position = mean.to(input.dtype).view(*mean.shape, *(1,) * layer.dims)
+    mean_per_position = append_axes(mean.to(input.dtype), layer.dims)
     kernel_axes = tuple(range(1, 3 + layer.dims))
     maps = []
     energy = 0.0
@@ -59,19 +60,26 @@ def _measure_generated(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
     deviation_map = torch.cat(maps)
     share = 0.0
     if energy:
-        share = float(deviation_map.double().sum()) * mean.numel() / energy
+        deviation = float(deviation_map.double().sum())
+        share = deviation * mean.numel() / energy
     return Adaptivity(mean.to(input.dtype), share, deviation_map)
 
 
-def _mean_kernel(layer: AdaptiveConv, chunks: tuple[Tensor, ...], samples: int) -> Tensor:
+def _mean_kernel(
+    layer: AdaptiveConv,
+    chunks: tuple[Tensor, ...],
+    samples: int,
+) -> Tensor:
     """Return the mean kernel over all chunks and positions in float64."""
     sums = []
     for chunk in chunks:
         kernels = layer.kernels(chunk).double()
-        sums.append(kernels.flatten(3 + layer.dims).sum((0, -1)))
+        flat = kernels.flatten(3 + layer.dims)
+        sums.append(flat.sum((0, -1)))
     padded = layer.padded(chunks[0][:1])
     positions = math.prod(layer.spec.output_size(padded.shape))
-    return torch.stack(sums).sum(0) / (samples * positions)
+    total = torch.stack(sums).sum(0)
+    return total / (samples * positions)
 
 
 def _measure_mixed(layer: AdaptiveFlexConv, input: Tensor) -> Adaptivity:
@@ -81,15 +89,20 @@ def _measure_mixed(layer: AdaptiveFlexConv, input: Tensor) -> Adaptivity:
     flat_basis = basis.flatten(1)
     mean = mixing.flatten(3).mean((0, 3))  # (out, R)
     gram = flat_basis @ flat_basis.t()
-    mean_per_position = mean.view(*mean.shape, *(1,) * layer.dims)
+    mean_per_position = append_axes(mean, layer.dims)
     deviations = _mixture_energy(mixing - mean_per_position, gram)
     energy = float(_mixture_energy(mixing, gram).sum())
-    mean_kernel = (mean @ flat_basis).view(-1, *basis.shape[1:])
+    flat_mean = mean @ flat_basis
+    mean_kernel = flat_mean.view(-1, *basis.shape[1:])
     share = 0.0
     if energy:
         share = float(deviations.sum()) / energy
     deviation_map = deviations / mean_kernel.numel()
-    return Adaptivity(mean_kernel.to(input.dtype), share, deviation_map.to(input.dtype))
+    return Adaptivity(
+        mean_kernel.to(input.dtype),
+        share,
+        deviation_map.to(input.dtype),
+    )
 
 
 def _mixture_energy(mixing: Tensor, gram: Tensor) -> Tensor:  # (B, out, R, *S), (R, R) -> (B, *S)

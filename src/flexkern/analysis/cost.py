@@ -11,8 +11,25 @@ from .._support.modes import watch_once
 from ..layers import AdaptiveConv, AdaptiveFlexConv, ContinuousConv, Pointwise
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.Tanh, nn.Sigmoid, nn.GELU, nn.SiLU, nn.Softmax, nn.Hardtanh)
-COUNTED = (AdaptiveConv, AdaptiveFlexConv, ContinuousConv, Pointwise, *CONVOLUTIONS, nn.Linear, *ACTIVATIONS)
+ACTIVATIONS = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.Tanh,
+    nn.Sigmoid,
+    nn.GELU,
+    nn.SiLU,
+    nn.Softmax,
+    nn.Hardtanh,
+)
+COUNTED = (
+    AdaptiveConv,
+    AdaptiveFlexConv,
+    ContinuousConv,
+    Pointwise,
+    *CONVOLUTIONS,
+    nn.Linear,
+    *ACTIVATIONS,
+)
 
 
 @dataclass(frozen=True)
@@ -63,9 +80,11 @@ def _cost_of(module: nn.Module, output: Tensor) -> tuple[int, int]:
         products = module.mixing_weight[0].numel() + 1
         return mixing * products, mixing
     if isinstance(module, ContinuousConv):
-        return output.numel() * module.in_channels // module.groups * math.prod(module.size), 0
+        fan_in = module.in_channels // module.groups
+        return output.numel() * fan_in * math.prod(module.size), 0
     if isinstance(module, CONVOLUTIONS):
-        return output.numel() * module.in_channels // module.groups * math.prod(module.kernel_size), 0
+        fan_in = module.in_channels // module.groups
+        return output.numel() * fan_in * math.prod(module.kernel_size), 0
     if isinstance(module, Pointwise):
         return output.numel() * module.weight.shape[1], 0
     if isinstance(module, nn.Linear):
@@ -76,7 +95,8 @@ def _cost_of(module: nn.Module, output: Tensor) -> tuple[int, int]:
 def _adaptive_cost(layer: AdaptiveConv, output: Tensor) -> tuple[int, int]:
     spec = layer.spec
     positions = math.prod(output.shape[2:])
-    kernel_values = spec.generator_groups * spec.generator_out_channels * positions
+    channels = spec.generator_groups * spec.generator_out_channels
+    kernel_values = channels * positions
     generator_products = spec.generator_in_channels * math.prod(spec.generator)
     squashed = 0 if isinstance(spec.squash, nn.Identity) else kernel_values
     return kernel_values * (generator_products + 1), squashed

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._support.axes import append_axes
 from ..engines import convolve, pad
 from ..layers import AdaptiveConv, AdaptiveFlexConv, ConvArguments
 from .adaptivity import adaptivity
@@ -66,7 +67,7 @@ class MeanMixing(nn.Module):
         output = mixed.unflatten(-1, signal)
         if self.bias is None:
             return output
-        return output + self.bias.view(-1, *(1,) * axes)
+        return output + append_axes(self.bias, axes)
 
 
 class MeanConv(nn.Module):

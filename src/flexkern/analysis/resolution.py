@@ -11,12 +11,17 @@ from torch import Tensor, nn
 
 from .._support.modes import evaluating
 
-INTERPOLATION: dict[type, str] = {nn.Conv1d: "linear", nn.Conv2d: "bilinear", nn.Conv3d: "trilinear"}
+INTERPOLATION: dict[type, str] = {
+    nn.Conv1d: "linear",
+    nn.Conv2d: "bilinear",
+    nn.Conv3d: "trilinear",
+}
 """Ordinary convolutions that can be enlarged, and how their weights are interpolated."""
+Scale = float | Sequence[float]
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
-def at_resolution(model: nn.Module, scale: float | Sequence[float], *, plain: str = "keep") -> nn.Module:
+def at_resolution(model: nn.Module, scale: Scale, *, plain: str = "keep") -> nn.Module:
     r"""Return a copy of a model for signals that are sampled ``scale`` times as densely as its present ones.
 
     Continuous kernels keep their extent in coordinates. They have more or fewer samples, each weighted by the length it
@@ -67,7 +72,7 @@ def _all_positive(scales: Sequence[float]) -> bool:
     return all(0 < scale < math.inf for scale in scales)
 
 
-def _resample_named(name: str, module: nn.Module, scale: float | Sequence[float], plain: str) -> nn.Module:
+def _resample_named(name: str, module: nn.Module, scale: Scale, plain: str) -> nn.Module:
     """Resample a module; errors name it."""
     try:
         return _resample(module, scale, plain)
@@ -76,7 +81,7 @@ def _resample_named(name: str, module: nn.Module, scale: float | Sequence[float]
         raise ValueError(message) from None
 
 
-def _resample(module: nn.Module, scale: float | Sequence[float], plain: str) -> nn.Module:
+def _resample(module: nn.Module, scale: Scale, plain: str) -> nn.Module:
     """Return the module at another resolution: itself, changed in place, unless an ordinary convolution is enlarged."""
     if callable(getattr(type(module), "resample", None)):
         module.resample(scale)  # type: ignore[operator]
@@ -88,7 +93,7 @@ def _resample(module: nn.Module, scale: float | Sequence[float], plain: str) -> 
 
 
 @torch.no_grad()
-def _enlarge(conv: Any, scale: float | Sequence[float]) -> nn.Module:
+def _enlarge(conv: Any, scale: Scale) -> nn.Module:
     """Return the same layer with another kernel size, and padding to match."""
     axes = len(conv.kernel_size)
     scales = (scale,) * axes if isinstance(scale, int | float) else tuple(scale)
@@ -108,7 +113,8 @@ def _enlarge(conv: Any, scale: float | Sequence[float]) -> nn.Module:
         device=conv.weight.device,
         dtype=conv.weight.dtype,
     )
-    weight = F.interpolate(conv.weight, size, mode=INTERPOLATION[type(conv)], align_corners=True)
+    mode = INTERPOLATION[type(conv)]
+    weight = F.interpolate(conv.weight, size, mode=mode, align_corners=True)
     ratio = math.prod(conv.kernel_size) / math.prod(size)
     enlarged.weight.copy_(weight * ratio)
     if conv.bias is not None:

@@ -37,7 +37,13 @@ def energy_above_nyquist(layer: ContinuousConv) -> float:
     if max(lengths) == 1:
         return 0.0
     fine, bounds = _finer_grid(layer)
-    weight = sample_weight(layer.generator, layer.window, fine, bounds, layer.out_channels)
+    weight = sample_weight(
+        layer.generator,
+        layer.window,
+        fine,
+        bounds,
+        layer.out_channels,
+    )
     # Nyquist frequency of the layer's grid over that of the finer grid; None where there is only one sample.
     limits: list[float | None] = []
     for step, coarse_step, length in zip(fine.steps, layer.grid.steps, lengths, strict=True):
@@ -45,15 +51,18 @@ def energy_above_nyquist(layer: ContinuousConv) -> float:
     above = 0.0
     total = 0.0
     for power in _powers(weight, layer.dims):
-        above += power[_exceeds(power, limits)].sum().item()
+        high = _exceeds(power, limits)
+        above += power[high].sum().item()
         total += power.sum().item()
     return above / total if total else 0.0
 
 
 def _finer_grid(layer: ContinuousConv) -> tuple[Grid, Bounds]:
     """Return a finer grid, and the bounds of the kernel in it."""
-    transforms = 2**layer.dims * count_features(layer.generator, layer.window)  # all features, at twice the length
-    if not transforms:
+    # All features are transformed, at twice the length; kernels without features in chunks.
+    features = count_features(layer.generator, layer.window)
+    transforms = 2**layer.dims * features
+    if not features:
         transforms = layer.out_channels * layer.in_channels // layer.groups
     factor = float(FINER[layer.dims])
     while True:
@@ -61,7 +70,8 @@ def _finer_grid(layer: ContinuousConv) -> tuple[Grid, Bounds]:
         bounds: Bounds = tuple((0, length) for length in fine.lengths)
         if layer.window is not None:
             bounds = fine.bounds(layer.window.extent().tolist())
-        samples = math.prod(stop - start for start, stop in bounds)
+        lengths = [stop - start for start, stop in bounds]
+        samples = math.prod(lengths)
         if transforms * samples <= LARGEST or factor <= 2:
             return fine, bounds
         factor /= 2
@@ -73,10 +83,12 @@ def _powers(weight: Tensor | FactoredWeight, dims: int) -> Iterator[Tensor]:  # 
     if isinstance(weight, FactoredWeight):
         yield _factored_power(weight, axes)
         return
-    transformed_values = math.prod(2 * length for length in weight.shape[2:])
-    channel_chunk = max(LARGEST // transformed_values, 1)
+    samples = math.prod(weight.shape[2:])
+    transformed_samples = 2**dims * samples
+    channel_chunk = max(LARGEST // transformed_samples, 1)
     for kernels in weight.flatten(0, 1).split(channel_chunk):
-        yield _transform(kernels, axes).abs().square().sum(0).double()
+        spectrum = _transform(kernels, axes)
+        yield spectrum.abs().square().sum(0).double()
 
 
 def _factored_power(weight: FactoredWeight, axes: tuple[int, ...]) -> Tensor:
@@ -84,7 +96,8 @@ def _factored_power(weight: FactoredWeight, axes: tuple[int, ...]) -> Tensor:
     readout = weight.readout.flatten(0, 1)
     spectrum = _transform(weight.features, axes).flatten(1)
     gram = (readout.t() @ readout).to(spectrum.dtype)
-    power = (spectrum.conj() * (gram @ spectrum)).real.sum(0).double()
+    products = spectrum.conj() * (gram @ spectrum)
+    power = products.real.sum(0).double()
     lengths = [2 * length for length in weight.features.shape[1:]]
     return power.view(*lengths)
 
@@ -104,8 +117,9 @@ def _exceeds(power: Tensor, limits: list[float | None]) -> Tensor:
     for axis, (length, limit) in enumerate(zip(power.shape, limits, strict=True)):
         if limit is None:
             continue
-        frequency = torch.fft.fftfreq(length, device=power.device).abs()
+        frequencies = torch.fft.fftfreq(length, device=power.device).abs()
+        high = frequencies > limit / 2
         shape = [1] * power.dim()
         shape[axis] = -1
-        exceeds |= (frequency > limit / 2).view(shape)
+        exceeds |= high.view(shape)
     return exceeds

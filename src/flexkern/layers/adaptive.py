@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .._support.precision import agreed_dtype, autocast_off
+from .._support.axes import append_axes
+from .._support.precision import agreed_dtype, at_least_float32, autocast_off
 from ..adaptive import (
     AdaptiveSpec,
     Squash,
@@ -245,7 +246,7 @@ class AdaptiveConv(nn.Module):
             output = adaptive_conv(padded, weight, beta, self.spec, gain=gain, scale=scale, remat=self.remat)
             if self.bias is not None:
                 bias = self.bias.to(padded.dtype)
-                output = output + bias.view(-1, *(1,) * self.dims)
+                output = output + append_axes(bias, self.dims)
         if not batched:
             output = output.squeeze(0)
         return output.to(dtype)
@@ -281,7 +282,7 @@ class AdaptiveConv(nn.Module):
         sides = []
         for (left, right), (before, after) in zip(self.arguments.padding, self.spec.margins, strict=True):
             sides.append((left + before, right + after))
-        signal = input.to(torch.promote_types(input.dtype, torch.float32))
+        signal = at_least_float32(input)
         check_extension(signal.shape[2:], sides, self.arguments.padding_mode)
         return pad(signal, tuple(sides), self.arguments.padding_mode)
 

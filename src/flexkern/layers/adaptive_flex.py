@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from .._support.axes import append_axes
 from .._support.nearest import did_you_mean
 from .._support.precision import autocast_off
 from ..adaptive import SQUASHES, adaptive_std, linear_bound
@@ -177,7 +178,7 @@ class AdaptiveFlexConv(nn.Module):
         output = (mixing * responses.unsqueeze(1)).sum(2)
         if self.bias is not None:
             bias = self.bias.to(output.dtype)
-            output = output + bias.view(-1, *(1,) * self.dims)
+            output = output + append_axes(bias, self.dims)
         return output if batched else output.squeeze(0)
 
     def mixing(self, input: Tensor, dtype: torch.dtype | None = None) -> Tensor:  # (B, in, *S) -> (B, out, rank, *S')
