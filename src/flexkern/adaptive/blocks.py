@@ -83,7 +83,7 @@ def _forward_tile(
     spec: AdaptiveSpec,
     work: Workspace,
 ) -> Tensor:
-    """Return the outputs of one tile, (groups, outputs, positions), but for the kernels' common factor."""
+    """Return the outputs of one tile, (groups, outputs, positions), without the kernels' common factor."""
     positions = patches.shape[2]
     sums = patches.new_empty(spec.groups, spec.outputs, positions)
     for block in _blocks(spec, positions, patches.device.type):
@@ -110,7 +110,17 @@ def backward_blocks(
     gain: Tensor | None = None,
     scale: Tensor | None = None,
 ) -> Gradients:
-    """Return the gradients, computed from the inputs alone; ``needs`` tells whether (input, parameters) need one."""
+    """Return the gradients, computed from the inputs alone.
+
+    Args:
+        padded: the input of the forward pass, (B, in, *padded).
+        matrices: the generator, as returned by :func:`embed`.
+        spec: the convolution.
+        gradient: the gradient of the output, (B, out, *S).
+        needs: whether the input needs a gradient, and whether any parameter does.
+        gain: the gains of the forward pass, or None.
+        scale: the scales of the forward pass, or None.
+    """
     needs_input, needs_parameters = needs
     # Gradients of matrices are summed transposed: a product of (inputs x outputs) is twice as fast that way round.
     transposed = matrices.mT.contiguous()

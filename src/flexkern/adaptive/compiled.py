@@ -71,7 +71,7 @@ def gradients_operator(
 ) -> list[Tensor]:
     """Return the gradients of padded input, matrices, gain and scale, without those absent or not needed.
 
-    ``needs`` tells whether the input needs a gradient, and whether any parameter does.
+    ``needs`` has two values: whether the input needs a gradient, and whether any parameter does.
     """
     spec = _unpack_spec(sizes, channels, sharing, squash)
     needs_input, needs_parameters = needs

@@ -27,7 +27,7 @@ def kernel_std(fan_in: int) -> float:
 
 
 def linear_bound(fan_in: int) -> float:
-    r"""Return the bound of uniform kernel values that have all energy but :data:`ADAPTIVE_SHARE`.
+    r"""Return the bound of uniform kernel values that have all energy except :data:`ADAPTIVE_SHARE`.
 
     It is at most :data:`LARGEST_KERNEL`, because tanh cannot reach more.
     """
@@ -41,7 +41,7 @@ def adaptive_std(fan_in: int, generator_inputs: int) -> float:
     return math.sqrt(ADAPTIVE_SHARE / fan_in / generator_inputs)
 
 
-def lone_std(spec: AdaptiveSpec, fan_in: int) -> float:
+def adaptive_only_std(spec: AdaptiveSpec, fan_in: int) -> float:
     r"""Return the deviation of Q where kernels have no linear part.
 
     With :math:`v` the variance of :math:`z`, :math:`E[\tanh^2 z] \approx v / (1 + 2 v)`, to two orders; without

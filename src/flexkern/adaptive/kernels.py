@@ -19,7 +19,7 @@ class KernelGradients(NamedTuple):
 
 
 class Kernels(Protocol):
-    """Computes and applies the kernels of a block, but for a common ``factor``.
+    """Computes and applies the kernels of a block; a common ``factor`` is left to the caller.
 
     Kernels have the shape (generator_groups, outputs, kernels_per_output, taps, positions), and ``values`` the shape
     (generator_groups, kernels_per_output, taps, positions). The methods may overwrite ``z``.
@@ -28,7 +28,7 @@ class Kernels(Protocol):
     factor: float
 
     def prepare(self, matrices: Tensor) -> Tensor:
-        """Return the generator's matrices in the form whose products the other two methods expect as ``z``."""
+        """Return the generator's matrices, scaled so that their products are the ``z`` of the other two methods."""
         ...
 
     def apply(self, z: Tensor, values: Tensor, generator_groups: slice) -> Tensor:
@@ -198,7 +198,14 @@ def select_kernels(
     *,
     biased: bool,
 ) -> Kernels:
-    """Return the fastest implementation for ``spec``; ``biased`` tells whether the generator has a bias.
+    """Return the fastest implementation for ``spec``.
+
+    Args:
+        spec: the convolution.
+        gain: factors of the squashed values, (generator_groups, outputs, kernels_per_output, taps), or None.
+        scale: factors of whole kernels, (generator_groups, outputs, kernels_per_output), or None.
+        work: memory for gradients.
+        biased: whether the generator has a bias.
 
     Example:
         >>> spec = AdaptiveSpec(1, 1, (3,), (3,), (1,), (1,), 1, "pair", "tanh")

@@ -11,6 +11,19 @@ from ..layers import ContinuousConv
 from ..models import FlexNet, FlexTCN
 
 UNUSED = "temperature"  # of a mask that the authors never implemented
+FILTER_NAMES = {
+    "linear.weight": "wave_vector",
+    "linear.bias": "phase",
+}
+"""The authors' names of a filter's parameters, and ours."""
+ENVELOPE_NAMES = {
+    "gamma": "gamma",
+    "mu": "mu",
+}
+MIXING_NAMES = {
+    "weight": "mixing_weight",
+    "bias": "mixing_bias",
+}
 
 
 @torch.no_grad()
@@ -159,18 +172,26 @@ def _check_grid(layer: ContinuousConv, entries: _Entries) -> None:
 def _load_generator(generator: Generator, entries: _Entries) -> None:
     if not isinstance(generator, MultiplicativeGenerator):
         raise ValueError(f"only multiplicative generators can be imported, got {type(generator).__name__}.")
+    filter_names = FILTER_NAMES
+    if isinstance(generator, GaborNet | MAGNet):
+        filter_names = FILTER_NAMES | ENVELOPE_NAMES
     for index in range(generator.layers + 1):
-        filter_entries = entries.below("filters", index)
-        filter_entries.fill(generator.wave_vector[index], "linear.weight")
-        filter_entries.fill(generator.phase[index], "linear.bias")
-        if isinstance(generator, GaborNet | MAGNet):
-            filter_entries.fill(generator.gamma[index], "gamma")
-            filter_entries.fill(generator.mu[index], "mu")
+        _load_generator_layer(generator, index, entries.below("filters", index), filter_names)
     for index in range(generator.layers):
-        layer_entries = entries.below("linear", index)
-        layer_entries.fill(generator.mixing_weight[index], "weight")
-        layer_entries.fill(generator.mixing_bias[index], "bias")
-    assert generator.readout_bias is not None
+        _load_generator_layer(generator, index, entries.below("linear", index), MIXING_NAMES)
     readout_entries = entries.below("output_linear")
+    assert generator.readout_bias is not None
     readout_entries.fill(generator.readout_weight, "weight")
     readout_entries.fill(generator.readout_bias, "bias")
+
+
+def _load_generator_layer(
+    generator: MultiplicativeGenerator,
+    index: int,
+    entries: _Entries,
+    names: Mapping[str, str],
+) -> None:
+    """Load one layer of the generator; our parameters have all layers in one tensor."""
+    for theirs, ours in names.items():
+        layers: Tensor = getattr(generator, ours)
+        entries.fill(layers[index], theirs)

@@ -14,13 +14,13 @@ from ..adaptive import (
     Squash,
     adaptive_conv,
     adaptive_kernels,
+    adaptive_only_std,
     adaptive_std,
     check_sharing,
     check_squash,
     gain_std,
     kernel_std,
     linear_bound,
-    lone_std,
     similarity,
 )
 from ..engines import pad
@@ -215,7 +215,7 @@ class AdaptiveConv(nn.Module):
         if positive or self.generator_bias is not None:
             std = adaptive_std(fan_in, spec.generator_in_channels * math.prod(spec.generator))
         else:
-            std = lone_std(spec, fan_in)
+            std = adaptive_only_std(spec, fan_in)
         self.generator_weight.normal_(std=std)
         if spec.squash == "gaussian":
             self._own_channel().add_(similarity(spec).to(self.generator_weight))

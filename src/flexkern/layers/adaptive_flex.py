@@ -22,7 +22,7 @@ _RANK_SQUASHES = ("tanh", "hardtanh", "softmax")
 
 
 class AdaptiveFlexConv(nn.Module):
-    r"""Convolution with kernels of learned size, which the input mixes anew at every position.
+    r"""Convolution with kernels of learned size, mixed differently at every position, as computed from the input.
 
     .. math:: y_o(p) = b_o + \sum_r g_{or}(p) \, (\psi_r * x)(p), \qquad
         g_{or}(p) = \mathrm{squash}\Big(\beta_{or} + \sum_{c,a} Q_{orc}(a) \, x_c(p + a)\Big)

@@ -49,7 +49,7 @@ def alias_penalty(
       formula. The penalty is the published one.
 
     Args:
-        model: layers whose generator has no bandwidth in closed form are skipped; MAGNet, GaborNet and FourierNet have.
+        model: its layers with MAGNet, GaborNet or FourierNet count; other generators have no bandwidth in closed form.
         resolution: samples per axis whose Nyquist frequency is the limit; by default each layer's own grid.
         method: "together" divides the limit equally among filters, "summed" limits their sum.
         window: whether to include the window's frequency.
