@@ -1,4 +1,4 @@
-"""Adaptive convolution: blocks, the graph that autograd keeps and the plain form are one function, that of loops."""
+"""Adaptive convolution: blocks, stored kernels and the plain definition compute the same function as loops."""
 
 import contextlib
 import dataclasses
@@ -25,7 +25,7 @@ SHARINGS = ("pair", "shared", "full")
 
 
 def centred(z: Tensor) -> Tensor:
-    """A squash that looks at the whole window."""
+    """A squash that depends on the whole window."""
     return z - z.mean(-2, keepdim=True)
 
 
@@ -40,7 +40,7 @@ WAYS = {
 
 @dataclass
 class Problem:
-    """A form, its tensors, and what the loops need to know."""
+    """A specification, its tensors, and what the loops need to know."""
 
     spec: AdaptiveSpec
     squash: str
@@ -113,7 +113,7 @@ def make(
     )
     x = torch.randn(batch, channels[0], *signal, dtype=torch.float64)
     sides = [(p, p) for p in spread(padding)]
-    whole = [(left + a, right + b) for (left, right), (a, b) in zip(sides, spec.reach, strict=True)]
+    whole = [(left + a, right + b) for (left, right), (a, b) in zip(sides, spec.margins, strict=True)]
     seen = spec.generator_in_channels * math.prod(spec.generator)
     shapes = {
         "weight": (spec.generator_groups * spec.generator_out_channels, spec.generator_in_channels, *spec.generator),
@@ -135,16 +135,16 @@ def make(
 
 @contextlib.contextmanager
 def budgets(values: int, positions: int, patches: int):
-    """Blocks of another size than those of this machine's cache."""
+    """Use blocks of other sizes than the default ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(blocks.CACHE_VALUES, "cpu", values)
         patch.setattr(blocks, "LEAST_POSITIONS", positions)
         patch.setattr(blocks, "PATCH_VALUES", patches)
-        blocks._blocks.cache_clear(), blocks._pieces.cache_clear()
+        blocks._blocks.cache_clear(), blocks._tiles.cache_clear()
         try:
             yield
         finally:
-            blocks._blocks.cache_clear(), blocks._pieces.cache_clear()
+            blocks._blocks.cache_clear(), blocks._tiles.cache_clear()
 
 
 GEOMETRY = {
@@ -248,7 +248,7 @@ FORMS = {
 
 
 class TestBlocks:
-    """Any cut into samples, banks and positions gives the same, in values and gradients."""
+    """Values and gradients do not depend on the sizes of tiles and blocks."""
 
     @pytest.mark.parametrize("squash", ["tanh", "gaussian", "softmax", "centred"])
     @pytest.mark.parametrize("budget", [(1, 1, 1), (100, 3, 1), (300, 5, 500), (2000, 16, 900)])
@@ -276,14 +276,16 @@ class TestBlocks:
             for block in found:
                 covered[block.generator_groups, block.positions] += 1
                 count = block.generator_groups.stop - block.generator_groups.start
-                cuts.add("bank" if count < spec.per_group else "group" if count < spec.generator_groups else "all")
-                groups = {
-                    bank // spec.per_group for bank in range(block.generator_groups.start, block.generator_groups.stop)
-                }
+                if count < spec.per_group:
+                    cuts.add("generator group")
+                else:
+                    cuts.add("group" if count < spec.generator_groups else "all")
+                generator_groups = range(block.generator_groups.start, block.generator_groups.stop)
+                groups = {index // spec.per_group for index in generator_groups}
                 assert groups == set(range(block.groups.start, block.groups.stop))
             assert (covered == 1).all()
             assert len(found) > 1 or budget[0] == 2000
-        assert cuts == {"bank", "group", "all"}
+        assert cuts == {"generator group", "group", "all"}
 
     @pytest.mark.parametrize("name", ["pair", "shared_groups", "full"])
     def test_strided_and_dilated(self, name):
@@ -307,7 +309,7 @@ class TestBlocks:
 
     @pytest.mark.parametrize("squash", ["tanh", "hardtanh"])
     def test_small_kernels_keep_their_sign_when_normalised(self, squash):
-        """Rounding to a multiple of 1e-7 before the division would lose them."""
+        """Rounding to a multiple of 1e-7 before the division would destroy them."""
         problem = make(squash=squash, normalize=True, kernel=(1, 1)).to(torch.float32)
         for name in ("weight", "bias"):
             problem.tensors[name] = problem.tensors[name] * 1e-9
@@ -316,7 +318,7 @@ class TestBlocks:
             assert_matches(problem.output(way), expected, name=name)
 
     def test_kernels_are_never_formed_whole(self):
-        """The largest tensor, forward and backward, stays far below the kernels; autograd keeps the inputs only."""
+        """No tensor is nearly as large as the kernels, and autograd stores the inputs only."""
         problem = make(channels=(8, 16), signal=(32, 32), padding=1, batch=8).to(torch.float32)
         kernels = 8 * 8 * 16 * 9 * 32 * 32
         leaves = {name: one.requires_grad_() for name, one in problem.tensors.items()}
@@ -544,7 +546,7 @@ OPERATOR = {
 
 
 class TestOperator:
-    """What compilers call."""
+    """The custom operators that compilers call."""
 
     def given(self, name):
         problem = make(signal=(5, 4), batch=1, **OPERATOR[name])

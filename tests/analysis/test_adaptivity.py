@@ -1,4 +1,4 @@
-"""How adaptive kernels are, and what a model costs."""
+"""Measurements of adaptivity and cost."""
 
 import pytest
 import torch
@@ -113,7 +113,7 @@ def test_costs_of_a_network():
 
 @pytest.mark.parametrize("dims", [1, 2])
 def test_mixed_kernels_vary_as_their_sums_do(dims):
-    """Against the kernels of all positions, written out."""
+    """Compare with the kernels of all positions, computed explicitly."""
     layer = (AdaptiveFlexConv1d, AdaptiveFlexConv2d)[dims - 1](2, 3, 5, padding="same", rank=2)
     x = torch.randn(3, 2, *(6,) * dims)
     found = adaptivity(layer, x)

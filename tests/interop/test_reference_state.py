@@ -141,7 +141,7 @@ def test_failed_import_leaves_the_model_as_it_was():
 
 
 def test_default_window_is_not_silently_another_function():
-    """The authors' window is cut at the threshold. In a model of continuous windows: refused, or made the same."""
+    """The authors' window is cut at the threshold; a model with continuous windows must not silently differ."""
     golden = load_golden("flexnet_tiny.npz")
     options = {**PAPER, "window": GaussianWindow(continuous=True)}
     model = create_model(

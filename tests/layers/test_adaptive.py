@@ -1,4 +1,4 @@
-"""What an adaptive layer can do, how it starts, how many parameters it has, and what it refuses."""
+"""Adaptive layers: what they can compute, their initial values, numbers of parameters, errors and warnings."""
 
 import copy
 import warnings
@@ -173,7 +173,7 @@ def fit(model, x, target, steps=300):
 
 
 class TestXor:
-    """The paper's argument: one unit tells whether two pixels differ, which no linear filter can."""
+    """The paper's argument: one unit detects whether two pixels differ, which no linear filter can."""
 
     PIXELS: ClassVar = {
         "signs": torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]),
@@ -189,7 +189,7 @@ class TestXor:
             assert fit(unit, self.PIXELS[pixels].view(4, 1, 1, 2), self.TARGET) == 1, seed
 
     def test_so_does_one_that_is_cut_off(self):
-        """Unless it starts where hardtanh has no slope, as one in twelve does with zeros and ones."""
+        """Unless the initial values lie where hardtanh has no slope, as one in twelve does with zeros and ones."""
         unit = AdaptiveConv2d(1, 1, (1, 2), squash="hardtanh")
         assert fit(unit, self.PIXELS["signs"].view(4, 1, 1, 2), self.TARGET) == 1
 
@@ -211,7 +211,7 @@ class TestXor:
 
 
 def rms(make, draw, seeds=8):
-    """Root of the mean square of the output over seeds."""
+    """Return the root mean square of the output over seeds."""
     squares = []
     for seed in range(seeds):
         torch.manual_seed(seed)
@@ -256,7 +256,7 @@ class TestStart:
     @pytest.mark.parametrize("name", SUBJECTS)
     @pytest.mark.parametrize("squash", ["tanh", "hardtanh", "gaussian"])
     def test_it_starts_near_an_ordinary_convolution(self, squash, name):
-        """What the best linear filter leaves unexplained is a small part of the variance, yet not nothing."""
+        """The best linear filter leaves a small fraction of the variance unexplained, but not zero."""
         dims, given, options = SUBJECTS[name]
         left = []
         for seed in range(3):
@@ -313,7 +313,7 @@ class TestStart:
 
 
 def unexplained(layer):
-    """Part of the output's variance that no linear filter of the same window gives."""
+    """Return the fraction of the output's variance that no linear filter of the same window explains."""
     x = white(layer).double()
     groups = layer.spec.groups
     patches = x
@@ -399,7 +399,7 @@ class TestSaturation:
     MESSAGE = r"AdaptiveConv1d: inputs of size .* saturate \w+ in most kernel values.*standardise the input"
 
     @pytest.mark.parametrize("squash", ["tanh", "hardtanh"])
-    def test_warns_once_per_layer_and_says_what_to_do(self, squash):
+    def test_warns_once_per_layer_and_names_the_remedy(self, squash):
         x = 1000 * torch.randn(2, 3, 40)
         for layer in (AdaptiveConv1d(3, 8, 5, squash=squash), AdaptiveConv1d(3, 8, 5, squash=squash)):
             with pytest.warns(UserWarning, match=self.MESSAGE) as caught:
@@ -419,11 +419,11 @@ class TestSaturation:
                 AdaptiveConv1d(4, 4, kernel, padding="same", **options)(torch.randn(2, 4, 40))
 
     def test_not_for_a_function(self):
-        """Nobody knows where it ends."""
+        """The point of saturation is unknown."""
         AdaptiveConv1d(3, 8, 5, squash=torch.atan)(1000 * torch.randn(2, 3, 40))
 
     def test_a_softmax_whose_windows_are_one_sample(self):
-        """Not where all values of a window are as large: it only sees differences."""
+        """It does not warn where all values of a window are equally large: a softmax depends on differences only."""
         with pytest.warns(UserWarning, match="saturate softmax"):
             AdaptiveConv1d(3, 8, 5, squash="softmax")(1000 * torch.randn(2, 3, 40))
         layer = AdaptiveConv1d(1, 1, 5, squash="softmax")
@@ -431,7 +431,7 @@ class TestSaturation:
         layer(torch.full((1, 1, 40), 1000.0))
 
     def test_hardtanh_ends_at_one(self):
-        """Where tanh still follows."""
+        """Where tanh still has a slope."""
         for squash in ("tanh", "hardtanh"):
             layer = AdaptiveConv1d(1, 1, 1, squash=squash, bias_generator=False)
             torch.nn.init.constant_(layer.generator_weight, 0.2)
@@ -459,7 +459,7 @@ class TestSaturation:
         with pytest.warns(UserWarning, match=self.MESSAGE):
             AdaptiveConv1d(1, 1, 3, stride=2, dilation=3, padding=3)(torch.full((1, 1, 2), 1e4))
 
-    def test_the_output_is_right_all_the_same(self):
+    def test_saturated_output_is_correct(self):
         layer = AdaptiveConv1d(1, 2, 3, dtype=torch.float64)
         x = torch.full((1, 1, 5), 1e4, dtype=torch.float64)
         with pytest.warns(UserWarning, match="saturate tanh"):

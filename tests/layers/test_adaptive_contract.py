@@ -118,7 +118,7 @@ class AdaptiveContract:
             layer.generator_weight.mul_(3)  # far from where it starts, near an ordinary convolution
         x, spec = self.input(layer, batch=1), layer.spec
         mode, padding = given.get("padding_mode", "zeros"), layer.arguments.padding
-        whole = [(left + a, right + b) for (left, right), (a, b) in zip(padding, spec.reach, strict=True)]
+        whole = [(left + a, right + b) for (left, right), (a, b) in zip(padding, spec.margins, strict=True)]
         flat = [side for pair in reversed(whole) for side in pair]
         exact, kernels = oracles.adaptive_convolve(
             torch.nn.functional.pad(x, flat, mode="constant" if mode == "zeros" else mode),
@@ -128,7 +128,7 @@ class AdaptiveContract:
             kernel=layer.kernel_size,
             generator=layer.generator_size,
             stride=spec.stride,
-            padding=[(-left, -right) for left, right in spec.reach],
+            padding=[(-left, -right) for left, right in spec.margins],
             dilation=spec.dilation,
             groups=x.shape[1] if layer.sharing == "depthwise" else 1,
             sharing="pair" if layer.sharing == "depthwise" else layer.sharing,

@@ -68,7 +68,7 @@ DYNAMIC = pytest.mark.parametrize("dynamic", [False, True], ids=["static", "dyna
 @DYNAMIC
 @pytest.mark.parametrize("squash", SQUASHES)
 def test_every_squash_and_sharing(squash, dynamic):
-    """Of a small kernel: exporters take seconds, and longer with every tap."""
+    """A small kernel, because exporters take seconds, and longer with every tap."""
     model = Together(AdaptiveConv2d(2, 2, (1, 2), sharing=sharing, squash=squash) for sharing in SHARINGS)
     check(model, torch.randn(2, 2, 4, 5), dynamic=dynamic)
 

@@ -1,4 +1,4 @@
-"""Kernels that follow the input and learn their size."""
+"""Adaptive convolutions whose kernels learn their size."""
 
 import copy
 import pickle
@@ -34,7 +34,7 @@ def signal(layer, batch=2, dtype=torch.float64):
 
 
 def twin(layer, x, given):
-    """Every output by itself: the kernel of its position, mixed as the samples around it say, times its window."""
+    """Compute every output separately: its kernel, mixed according to the samples around it, times its window."""
     dims, kernels = layer.dims, embedded(layer.basis.weight, layer.basis)
     spread = lambda value: (value,) * dims if isinstance(value, int) else tuple(value)  # noqa: E731
     stride, dilation = spread(given.get("stride", 1)), spread(given.get("dilation", 1))
@@ -209,7 +209,7 @@ def test_errors(changes, message):
         make(**changes)
 
 
-def test_it_has_the_parameters_that_it_states():
+def test_it_has_the_documented_number_of_parameters():
     layer = AdaptiveFlexConv1d(3, 5, 9, rank=4, mixing_size=2)
     basis = FlexConv1d(3, 4, 9, bias=False)
     own = 5 * 4 * (3 * 2 + 1) + 5
@@ -218,7 +218,7 @@ def test_it_has_the_parameters_that_it_states():
 
 
 @pytest.mark.parametrize("squash", ["tanh", "hardtanh", "softmax"])
-def test_inputs_that_saturate_the_mixing_are_told_once(squash):
+def test_inputs_that_saturate_the_mixing_warn_once(squash):
     layer, x = AdaptiveFlexConv2d(2, 3, 5, padding="same", squash=squash), 1000 * torch.randn(1, 2, 9, 9)
     message = f"AdaptiveFlexConv2d: inputs of size .* saturate {squash} in most of the mixing.*`mixing_weight`"
     with pytest.warns(UserWarning, match=message) as caught:

@@ -1,4 +1,4 @@
-"""The penalty against the authors' numbers, its gradient, what it refuses; spectra of kernels that are known."""
+"""The alias penalty: the authors' numbers, its gradient and errors; spectra of known kernels."""
 
 import itertools
 import math
@@ -185,7 +185,7 @@ def test_the_penalty_compiles_into_one_graph():
 
 
 def _wave_layer(frequency: float, dims: int = 1) -> nn.Module:
-    """A kernel that is one wave of a known frequency under a wide window."""
+    """Return a kernel that is one wave of a known frequency under a wide window."""
     cls = {1: flexkern.FlexConv1d, 2: flexkern.FlexConv2d}[dims]
     window = flexkern.GaussianWindow(width=0.3, threshold=1e-4)
     layer = cls(1, 1, 33, window=window, generator=flexkern.FourierNet(layers=0, hidden=1), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The cost of learned sizes: against counted products, its gradient, what it does in training."""
+"""The size budget: compared with counted products, its gradient, its effect in training."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Parts described first and built by their layer."""
+"""Parts that are configured first and built by their layer."""
 
 import inspect
 import pickle

@@ -1,1 +1,1 @@
-"""Small helpers that know nothing of kernels: tracing, axes, precision, files, error messages."""
+"""Helpers that know nothing about kernels: tracing, axes, precision, gradients, files and error messages."""

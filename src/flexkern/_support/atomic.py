@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place, then moved into it."""
+"""Files that are complete or absent: they are written to a temporary path, then moved into place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside ``path``; moved to ``path`` when the block ends, deleted when it fails.
+    """Yield a temporary path in the same folder, moved to ``path`` when the block ends and deleted when it fails.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -25,7 +25,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         ['note.txt']
     """
     path = Path(path)
-    # mkstemp makes private files; a run's files get the permissions any new file would get.
+    # mkstemp creates private files; give the file the permissions of any new one.
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -39,21 +39,24 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes UTF-8 text atomically."""
+    """Write UTF-8 text atomically."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
-    """Writes a JSON object atomically, indented, keys in the order given."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write a JSON object atomically, indented, with its keys in their order."""
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Writes a safetensors file atomically; tied tensors are written once each."""
+    """Write a safetensors file atomically; tied tensors are written once per name."""
     from safetensors.torch import save_file
 
-    copies = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    copies = {}
+    for name, tensor in tensors.items():
+        copies[name] = tensor.detach().cpu().contiguous().clone()
     with atomic_path(path) as temporary:
         save_file(copies, temporary, metadata=dict(metadata or {}))
 

@@ -1,4 +1,4 @@
-"""Parts that are described first and built when their layer knows the sizes."""
+"""Parts that are configured first and built once their layer knows the sizes."""
 
 import functools
 import inspect
@@ -6,11 +6,11 @@ from typing import Any
 
 
 class Deferred(type):
-    """Metaclass: a class called with options alone gives a factory instead of an instance.
+    """Metaclass: a class that is called with options alone returns a factory instead of an instance.
 
-    A user says ``FlexConv2d(16, 32, 33, generator=MAGNet(hidden=64))`` and the layer completes the number of
-    axes and channels. Once every required argument is present the class builds as any other. Options are
-    checked at once, so that a misspelt one fails where it was written.
+    A user writes ``FlexConv2d(16, 32, 33, generator=MAGNet(hidden=64))``, and the layer supplies the number of axes
+    and channels. Once every required argument is present, the class builds an instance as usual. Options are checked
+    at once, so that a misspelt one fails where it was written.
 
     Example:
         >>> class Part(metaclass=Deferred):
@@ -25,7 +25,7 @@ class Deferred(type):
         try:
             signature.bind(None, *args, **kwargs)
         except TypeError:
-            signature.bind_partial(None, *args, **kwargs)  # raises for an option that does not exist
+            signature.bind_partial(None, *args, **kwargs)  # raises if an option does not exist
             if args:
                 raise
             return functools.partial(cls, **kwargs)

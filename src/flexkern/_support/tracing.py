@@ -1,28 +1,31 @@
-"""When code does not run as written: compilers and function transforms see tensors without values."""
+"""Detection of compilers and function transforms, under which tensors have no values."""
 
 import torch
 from torch.autograd import forward_ad
 
 
 def compiling() -> bool:
-    """Whether a compiler or exporter is tracing."""
+    """Return whether a compiler or exporter is tracing."""
     return torch.compiler.is_compiling()
 
 
 def exporting() -> bool:
-    """Whether an exporter is tracing."""
+    """Return whether an exporter is tracing."""
     return torch.compiler.is_exporting()
 
 
 def transforming() -> bool:
-    """Whether ``torch.func`` transforms or forward-mode differentiation are under way.
+    """Return whether a ``torch.func`` transform or forward-mode differentiation is active.
 
-    They look through plain tensor operations, but not into autograd functions, nor may values decide anything.
+    These follow plain tensor operations but not autograd functions, and code must not branch on tensor values.
     """
-    # No public call tells; both have been here since torch 2.1 and are what torch itself asks.
+    # There is no public call; torch itself uses these two, which have existed since torch 2.1.
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def plain_operations() -> bool:
-    """Whether every step must be a tensor operation with a new result, for autograd or a transform to follow."""
+    """Return whether autograd or a transform must be able to follow every step.
+
+    Each step must then be a tensor operation with a new result, neither in place nor into a buffer.
+    """
     return torch.is_grad_enabled() or transforming()

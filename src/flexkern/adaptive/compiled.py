@@ -1,4 +1,4 @@
-"""The blocks as one operator that compilers do not look into."""
+"""The block-by-block computation as custom operators, which compilers call without tracing into them."""
 
 import torch
 from torch import Tensor
@@ -9,9 +9,13 @@ from .spec import AdaptiveSpec
 
 
 def traced_adaptive_conv(
-    padded: Tensor, matrices: Tensor, spec: AdaptiveSpec, gain: Tensor | None, scale: Tensor | None
+    padded: Tensor,
+    matrices: Tensor,
+    spec: AdaptiveSpec,
+    gain: Tensor | None,
+    scale: Tensor | None,
 ) -> Tensor:
-    """The operator's call for a form.
+    """Call the operator for ``spec``; ``matrices`` is the generator as returned by :func:`embed`.
 
     Example:
         >>> import torch
@@ -23,7 +27,14 @@ def traced_adaptive_conv(
     sizes = [*spec.kernel, *spec.generator, *spec.stride, *spec.dilation]
     channels = [spec.in_channels, spec.out_channels, spec.groups, int(spec.normalize)]
     output: Tensor = torch.ops.flexkern.adaptive_conv(
-        padded, matrices, gain, scale, sizes, channels, spec.sharing, spec.squash
+        padded,
+        matrices,
+        gain,
+        scale,
+        sizes,
+        channels,
+        spec.sharing,
+        spec.squash,
     )
     return output
 
@@ -39,9 +50,10 @@ def adaptive_operator(
     sharing: str,
     squash: str,
 ) -> Tensor:
-    """An adaptive convolution; the generator is given by its matrices."""
+    """Return an adaptive convolution, given the generator's matrices and the values of an AdaptiveSpec."""
+    spec = _unpack_spec(sizes, channels, sharing, squash)
     with torch.no_grad(), autocast_off(padded):
-        return forward_blocks(padded, matrices, _form(sizes, channels, sharing, squash), gain, scale)
+        return forward_blocks(padded, matrices, spec, gain, scale)
 
 
 @torch.library.custom_op("flexkern::adaptive_conv_gradients", mutates_args=())
@@ -57,23 +69,37 @@ def gradients_operator(
     squash: str,
     needs: list[bool],
 ) -> list[Tensor]:
-    """Gradients of the input, and of matrices and (where present) gain and scale: those of the two that are needed."""
-    spec, (of_input, of_parameters) = _form(sizes, channels, sharing, squash), needs
+    """Return the gradients of padded input, matrices, gain and scale, without those absent or not needed.
+
+    ``needs`` has two values: whether the input needs a gradient, and whether any parameter does.
+    """
+    spec = _unpack_spec(sizes, channels, sharing, squash)
+    needs_input, needs_parameters = needs
     with torch.no_grad(), autocast_off(padded):
-        found = backward_blocks(padded, matrices, spec, gradient, (of_input, of_parameters), gain=gain, scale=scale)
-    return [one for one in found if one is not None]
+        gradients = backward_blocks(
+            padded,
+            matrices,
+            spec,
+            gradient,
+            (needs_input, needs_parameters),
+            gain=gain,
+            scale=scale,
+        )
+    return [tensor for tensor in gradients if tensor is not None]
 
 
 @adaptive_operator.register_fake
 def _output_like(padded, matrices, gain, scale, sizes, channels, sharing, squash):  # type: ignore[no-untyped-def]
-    spec = _form(sizes, channels, sharing, squash)
-    return padded.new_empty(padded.shape[0], spec.out_channels, *spec.output_size(padded.shape))
+    spec = _unpack_spec(sizes, channels, sharing, squash)
+    size = spec.output_size(padded.shape)
+    return padded.new_empty(padded.shape[0], spec.out_channels, *size)
 
 
 @gradients_operator.register_fake
 def _gradients_like(gradient, *tensors_and_options):  # type: ignore[no-untyped-def]
-    wanted = zip(tensors_and_options[:4], _wanted(tensors_and_options[-1]), strict=True)
-    return [torch.empty_like(one) for one, needed in wanted if needed and one is not None]
+    tensors = tensors_and_options[:4]
+    needs = tensors_and_options[-1]
+    return [torch.empty_like(tensor) for tensor in _differentiable(tensors, needs) if tensor is not None]
 
 
 def _save(ctx, inputs, output):  # type: ignore[no-untyped-def]
@@ -82,24 +108,44 @@ def _save(ctx, inputs, output):  # type: ignore[no-untyped-def]
     ctx.save_for_backward(*tensors)
 
 
-def _gradients(ctx, gradient):  # type: ignore[no-untyped-def]
-    tensors, needs = ctx.saved_tensors, [ctx.needs_input_grad[0], any(ctx.needs_input_grad[1:4])]
-    found = iter(torch.ops.flexkern.adaptive_conv_gradients(gradient, *tensors, *ctx.options, needs))
-    wanted = zip(tensors, _wanted(needs), strict=True)
-    given = (next(found) if needed and one is not None else None for one, needed in wanted)
-    return *given, None, None, None, None
+def _backward(ctx, gradient):  # type: ignore[no-untyped-def]
+    tensors = ctx.saved_tensors
+    needs_input, *needs_parameters = ctx.needs_input_grad[:4]
+    needs = [needs_input, any(needs_parameters)]
+    computed = iter(torch.ops.flexkern.adaptive_conv_gradients(gradient, *tensors, *ctx.options, needs))
+    gradients = []
+    for tensor in _differentiable(tensors, needs):
+        gradients.append(None if tensor is None else next(computed))
+    return *gradients, None, None, None, None
 
 
-def _wanted(needs):  # type: ignore[no-untyped-def]
-    """Of padded, matrices, gain and scale, which have a gradient."""
-    return needs[0], *(needs[1],) * 3
+def _differentiable(tensors, needs):  # type: ignore[no-untyped-def]
+    """Replace those of padded, matrices, gain and scale that have no gradient by None."""
+    padded, *parameters = tensors
+    needs_input, needs_parameters = needs
+    return [
+        padded if needs_input else None,
+        *(parameter if needs_parameters else None for parameter in parameters),
+    ]
 
 
-adaptive_operator.register_autograd(_gradients, setup_context=_save)
+adaptive_operator.register_autograd(_backward, setup_context=_save)
 
 
-def _form(sizes: list[int], channels: list[int], sharing: str, squash: str) -> AdaptiveSpec:
+def _unpack_spec(sizes: list[int], channels: list[int], sharing: str, squash: str) -> AdaptiveSpec:
+    """Return the AdaptiveSpec whose values :func:`traced_adaptive_conv` packed into lists."""
     axes = len(sizes) // 4
     kernel, generator, stride, dilation = (tuple(sizes[i * axes : (i + 1) * axes]) for i in range(4))
-    ins, outs, groups, normalize = channels
-    return AdaptiveSpec(ins, outs, kernel, generator, stride, dilation, groups, sharing, squash, bool(normalize))
+    in_channels, out_channels, groups, normalize = channels
+    return AdaptiveSpec(
+        in_channels,
+        out_channels,
+        kernel,
+        generator,
+        stride,
+        dilation,
+        groups,
+        sharing,
+        squash,
+        bool(normalize),
+    )

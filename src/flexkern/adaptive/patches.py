@@ -1,8 +1,9 @@
-"""Windows of a signal as matrices, and back: what generators see and what kernels are applied to."""
+"""Windows of a signal as matrices, and back: the inputs of generators, and the values that kernels are applied to."""
 
 import functools
-import itertools
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,32 +13,57 @@ from .._support.axes import last_axes
 from .spec import AdaptiveSpec
 
 
-def embed(weight: Tensor, bias: Tensor | None, spec: AdaptiveSpec) -> Tensor:
-    """The generator as matrices (banks, rows, seen * (window + 1)): one column per sample that it sees, and the bias.
+class Block(NamedTuple):
+    """A range of generator groups, a range of positions, and the groups of the convolution they belong to."""
 
-    The bias is the weight of a sample that is always 1, one per channel; it is given to the first channel.
+    generator_groups: slice
+    positions: slice
+    groups: slice
+
+
+def embed(weight: Tensor, bias: Tensor | None, spec: AdaptiveSpec) -> Tensor:
+    """Return the generator as matrices with one column per sample of the common window, and one for the bias.
+
+    The bias is the weight of a sample that is always 1. There is one such sample per channel; only that of a
+    generator's first channel has a weight other than 0.
+
+    Returns:
+        (generator_groups, generator_out_channels, generator_in_channels * (window + 1)), without bias ``window``.
     """
-    sides = [side for w in reversed(spec.windows) for side in (w.generator.start, w.size - w.generator.stop)]
-    whole = F.pad(weight, sides) if any(sides) else weight
-    columns = whole.reshape(spec.generator_groups, spec.generator_out_channels, spec.generator_in_channels, -1)
+    sides: list[int] = []
+    for window in reversed(spec.windows):
+        before = window.generator.start
+        after = window.size - window.generator.stop
+        sides.extend((before, after))
+    if any(sides):
+        weight = F.pad(weight, sides)
+    generators = (spec.generator_groups, spec.generator_out_channels)
+    columns = weight.reshape(*generators, spec.generator_in_channels, -1)
     if bias is not None:
-        ones = bias.view(spec.generator_groups, spec.generator_out_channels, 1, 1)
-        ones = F.pad(ones, (0, 0, 0, spec.generator_in_channels - 1)) if spec.generator_in_channels > 1 else ones
-        columns = torch.cat([columns, ones], 3)
+        bias_column = bias.view(*generators, 1, 1)
+        other_channels = spec.generator_in_channels - 1
+        if other_channels:
+            bias_column = F.pad(bias_column, (0, 0, 0, other_channels))
+        columns = torch.cat([columns, bias_column], 3)
     return columns.flatten(2)
 
 
 def extract(matrices: Tensor, spec: AdaptiveSpec, shape: torch.Size) -> tuple[Tensor, Tensor]:
-    """The gradients of a generator's weight, of ``shape``, and bias from that of its matrices."""
-    window = [w.size for w in spec.windows]
-    columns = matrices.unflatten(2, (spec.generator_in_channels, -1)).flatten(0, 1)
-    taps = math.prod(window)
-    inside = columns[:, :, :taps].unflatten(2, window)[last_axes(w.generator for w in spec.windows)]
-    return inside.reshape(shape), columns[:, 0, -1]
+    """Return the gradients of the generator's weight, of ``shape``, and of its bias, given that of its matrices."""
+    by_channel = matrices.unflatten(2, (spec.generator_in_channels, -1))
+    columns = by_channel.flatten(0, 1)
+    samples = math.prod(spec.window_size)
+    windows = columns[:, :, :samples].unflatten(2, spec.window_size)
+    grad_weight = windows[last_axes(spec.generator_slices)]
+    grad_bias = columns[:, 0, -1]
+    return grad_weight.reshape(shape), grad_bias
 
 
 def unfold(padded: Tensor, spec: AdaptiveSpec, *, ones: bool) -> Tensor:
-    """Windows of all positions: (in, window (+ 1), batch * positions), the last of a window being 1 if ``ones``.
+    """Return the windows of all positions; if ``ones``, every window ends with a sample that is 1.
+
+    Returns:
+        (in_channels, window (+ 1), batch * positions)
 
     Example:
         >>> from flexkern.adaptive import AdaptiveSpec
@@ -46,82 +72,129 @@ def unfold(padded: Tensor, spec: AdaptiveSpec, *, ones: bool) -> Tensor:
         [[[1.0, 2.0], [2.0, 3.0], [1.0, 1.0]]]
     """
     batch, channels = padded.shape[:2]
-    size, window = spec.output_size(padded.shape), [w.size for w in spec.windows]
-    taps, strides = math.prod(window), padded.stride()
-    patches = padded.new_empty(channels, taps + ones, batch * math.prod(size))
-    view = padded.as_strided(
-        (channels, *window, batch, *size),
-        (
-            strides[1],
-            *(step * d for step, d in zip(strides[2:], spec.dilation, strict=True)),
-            strides[0],
-            *(step * s for step, s in zip(strides[2:], spec.stride, strict=True)),
-        ),
+    size = spec.output_size(padded.shape)
+    samples = math.prod(spec.window_size)
+    positions = batch * math.prod(size)
+    patches = padded.new_empty(channels, samples + ones, positions)
+    batch_step, channel_step, *steps = padded.stride()
+    tap_steps = _products(steps, spec.dilation)
+    position_steps = _products(steps, spec.stride)
+    windows = padded.as_strided(
+        (channels, *spec.window_size, batch, *size),
+        (channel_step, *tap_steps, batch_step, *position_steps),
         padded.storage_offset(),
     )
-    patches[:, :taps].view(view.shape).copy_(view)
+    target = patches[:, :samples]
+    target.view(windows.shape).copy_(windows)
     if ones:
-        patches[:, taps] = 1
+        patches[:, samples] = 1
     return patches
 
 
+def _products(steps: Sequence[int], factors: Sequence[int]) -> list[int]:
+    return [step * factor for step, factor in zip(steps, factors, strict=True)]
+
+
 def fold(patches: Tensor, padded: Tensor, spec: AdaptiveSpec) -> None:
-    """Adds (in, window, batch * positions) to where :func:`unfold` took it from; axis by axis, as windows are boxes."""
-    size, axes = spec.output_size(padded.shape), len(spec.windows)
-    parts = patches.view(len(patches), *(w.size for w in spec.windows), len(padded), *size)
+    """Add patches to the samples of ``padded`` that :func:`unfold` read them from, one axis after the other.
+
+    Args:
+        patches: (in_channels, window, batch * positions), without the samples that are 1.
+        padded: (batch, in_channels, *axes), changed in place.
+        spec: the convolution.
+    """
+    batch, channels = padded.shape[:2]
+    size = spec.output_size(padded.shape)
+    axes = len(size)
+    sums = patches.view(channels, *spec.window_size, batch, *size)
     for axis in reversed(range(axes)):
-        parts = _overlap_add(parts, 1 + axis, parts.dim() - axes + axis, spec.stride[axis], spec.dilation[axis])
-    inside = padded[last_axes(slice(n) for n in parts.shape[2:])]
-    inside += parts.transpose(0, 1)
+        taps = 1 + axis
+        positions = sums.dim() - axes + axis
+        sums = _overlap_add(sums, taps, positions, spec.stride[axis], spec.dilation[axis])
+    slices = [slice(samples) for samples in sums.shape[2:]]
+    covered = padded[last_axes(slices)]
+    covered += sums.transpose(0, 1)
 
 
-def _overlap_add(parts: Tensor, taps: int, axis: int, stride: int, dilation: int) -> Tensor:
-    """Sums the axis ``taps`` into ``axis``, tap ``t`` shifted by ``t dilation`` and spread by ``stride``."""
-    count, samples = parts.shape[taps], (parts.shape[axis] - 1) * stride + 1
-    shape = list(parts.shape)
-    shape[axis] = samples + (count - 1) * dilation
+def _overlap_add(
+    values: Tensor,
+    taps: int,
+    axis: int,
+    stride: int,
+    dilation: int,
+) -> Tensor:
+    """Sum the axis ``taps`` into ``axis``: tap ``t`` is shifted by ``t * dilation`` and spread by ``stride``."""
+    shape = list(values.shape)
+    last_tap = shape[taps] - 1
+    last_position = shape[axis] - 1
+    samples = last_position * stride + 1
+    shape[axis] = samples + last_tap * dilation
     del shape[taps]
-    whole = parts.new_zeros(shape)
-    for tap, part in enumerate(parts.unbind(taps)):
-        into = whole.narrow(axis - 1, tap * dilation, samples)
-        into = into[(slice(None),) * (axis - 1) + (slice(None, None, stride),)] if stride > 1 else into
-        into += part
-    return whole
+    sums = values.new_zeros(shape)
+    leading = (slice(None),) * (axis - 1)
+    every_stride = (*leading, slice(None, None, stride))
+    for tap, tap_values in enumerate(values.unbind(taps)):
+        first = tap * dilation
+        shifted = sums.narrow(axis - 1, first, samples)
+        if stride > 1:
+            shifted = shifted[every_stride]
+        shifted += tap_values
+    return sums
 
 
-def has_ones(matrices: Tensor, spec: AdaptiveSpec) -> bool:
-    """Whether the generator's matrices hold a bias."""
-    return matrices.shape[2] > spec.generator_in_channels * math.prod(w.size for w in spec.windows)
+def has_bias(matrices: Tensor, spec: AdaptiveSpec) -> bool:
+    """Return whether the generator's matrices have a column for the bias."""
+    columns_without_bias = spec.generator_in_channels * math.prod(spec.window_size)
+    return matrices.shape[2] > columns_without_bias
 
 
-def seen_by(patches: Tensor, spec: AdaptiveSpec, banks: slice, positions: slice) -> Tensor:
-    """What the generators of some banks see: (banks, seen * window, positions)."""
-    return patches.view(spec.generator_groups, -1, patches.shape[2])[banks, :, positions]
+def generator_inputs(patches: Tensor, spec: AdaptiveSpec, block: Block) -> Tensor:
+    """Return the inputs of a block's generators: (generator_groups, generator_in_channels * window, positions)."""
+    positions = patches.shape[2]
+    grouped = patches.view(spec.generator_groups, -1, positions)
+    return grouped[block.generator_groups, :, block.positions]
 
 
-def values_of(patches: Tensor, spec: AdaptiveSpec, banks: slice, positions: slice) -> Tensor:
-    """What the kernels of some banks are applied to: (banks, applied, taps, positions)."""
-    index = kernel_index(spec)
-    part = _by_tap(patches, spec, banks, positions)
-    part = part[:, :, : spec.taps] if index is None else part[:, :, list(index)]
-    return part.sum(1, keepdim=True) if spec.sharing == "shared" else part
+def kernel_inputs(patches: Tensor, spec: AdaptiveSpec, block: Block) -> Tensor:
+    """Return the values a block's kernels are applied to: (generator_groups, kernels_per_output, taps, positions)."""
+    samples = _window_samples(patches, spec, block)
+    values = samples[:, :, _kernel_samples(spec)]
+    if spec.sharing == "shared":
+        return values.sum(1, keepdim=True)
+    return values
 
 
-def add_values(patches: Tensor, values: Tensor, spec: AdaptiveSpec, banks: slice, positions: slice) -> None:
-    """Adds to where :func:`values_of` took them from."""
-    index = kernel_index(spec)
-    _by_tap(patches, spec, banks, positions)[:, :, slice(spec.taps) if index is None else list(index)] += values
+def add_kernel_inputs(patches: Tensor, values: Tensor, spec: AdaptiveSpec, block: Block) -> None:
+    """Add ``values`` to the part of the patches that :func:`kernel_inputs` read them from."""
+    samples = _window_samples(patches, spec, block)
+    samples[:, :, _kernel_samples(spec)] += values
 
 
-def _by_tap(patches: Tensor, spec: AdaptiveSpec, banks: slice, positions: slice) -> Tensor:
-    return patches.view(spec.generator_groups, spec.generator_in_channels, -1, patches.shape[2])[banks, :, :, positions]
+def _window_samples(patches: Tensor, spec: AdaptiveSpec, block: Block) -> Tensor:
+    """View a block's patches as (generator_groups, generator_in_channels, window (+ 1), positions)."""
+    positions = patches.shape[2]
+    channels = (spec.generator_groups, spec.generator_in_channels)
+    grouped = patches.view(*channels, -1, positions)
+    return grouped[block.generator_groups, :, :, block.positions]
+
+
+def _kernel_samples(spec: AdaptiveSpec) -> slice | list[int]:
+    """Return an index of the window's samples that the kernel is applied to; a slice where these are all."""
+    index = _kernel_index(spec)
+    if index is None:
+        return slice(spec.taps)
+    return list(index)
 
 
 @functools.lru_cache(maxsize=256)
-def kernel_index(spec: AdaptiveSpec) -> tuple[int, ...] | None:
-    """Samples of the window, counted through, that the kernel is applied to; None for all."""
-    if all(w.kernel == slice(0, w.size) for w in spec.windows):
+def _kernel_index(spec: AdaptiveSpec) -> tuple[int, ...] | None:
+    """Return the kernel's samples, counted through the flattened window; None if the kernel covers the window."""
+    if spec.window_size == spec.kernel:
         return None
-    sizes = [w.size for w in spec.windows]
-    axes = itertools.product(*(range(w.kernel.start, w.kernel.stop) for w in spec.windows))
-    return tuple(functools.reduce(lambda a, b: a * b[1] + b[0], zip(taps, sizes, strict=True), 0) for taps in axes)
+    index = []
+    for taps in spec.kernel_taps():
+        sample = 0
+        for tap, size in zip(taps, spec.window_size, strict=True):
+            sample = sample * size + tap
+        index.append(sample)
+    return tuple(index)

@@ -1,7 +1,11 @@
-"""What an adaptive convolution is: its windows, who sees what, and how the generator's output becomes kernels."""
+"""The description of an adaptive convolution: windows, channel groups, and how the generator's output becomes kernels.
 
+Shapes name the attributes of :class:`AdaptiveSpec`: (generator_groups, outputs, kernels_per_output, taps, positions).
+"""
+
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -9,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .._support.axes import last_axes
+from .._support.axes import last_axes, output_size
 from .._support.nearest import did_you_mean
 
 SHARINGS = ("pair", "shared", "full", "depthwise")
@@ -17,12 +21,12 @@ Squash = str | Callable[[Tensor], Tensor]
 
 
 def gaussian(z: Tensor) -> Tensor:
-    r""":math:`e^{-z^2}`: 1 where the generator says nothing, less wherever its output is large."""
+    r"""Return :math:`e^{-z^2}`: 1 where the generator's output is 0, less the larger it is."""
     return z.square().neg().exp()
 
 
 def softmax(z: Tensor) -> Tensor:  # (..., taps, positions)
-    """Positive weights whose sum over the window is 1."""
+    """Return positive weights that sum to 1 over the window."""
     return z.softmax(-2)
 
 
@@ -35,14 +39,14 @@ SQUASHES: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def not_zero(norms: Tensor) -> Tensor:
-    """Norms that may be divided by."""
+    """Return the norms, raised to a tiny positive value so that they can be divided by."""
     return norms.clamp_min(torch.finfo(norms.dtype).tiny ** 0.5)
 
 
 class Window(NamedTuple):
-    """One axis: kernel and generator see parts of a common window of ``size`` taps, from ``kernel`` and ``generator``.
+    """One axis of the common window of ``size`` taps, and the parts of it that kernel and generator cover.
 
-    The generator's window lies in the middle of the kernel's; where the difference is odd, half a tap further left.
+    The generator's part is centred on the kernel's; where the difference is odd, it lies half a tap further left.
     """
 
     size: int
@@ -51,18 +55,22 @@ class Window(NamedTuple):
 
     @classmethod
     def around(cls, kernel: int, generator: int) -> "Window":
-        """The least window that holds both."""
-        start = (kernel - generator) // 2
-        first, last = min(0, start), max(kernel, start + generator)
-        return cls(last - first, slice(-first, kernel - first), slice(start - first, start + generator - first))
+        """Return the smallest window that contains a kernel and a generator of these sizes."""
+        start = (kernel - generator) // 2  # of the generator, relative to the kernel
+        first = min(0, start)
+        last = max(kernel, start + generator)
+        kernel_part = slice(-first, kernel - first)
+        generator_part = slice(start - first, start + generator - first)
+        return cls(last - first, kernel_part, generator_part)
 
 
 @dataclass(frozen=True)
 class AdaptiveSpec:
-    """The integers and names of an adaptive convolution.
+    """The integers and names that define an adaptive convolution.
 
-    Banks are the groups of channels that a generator sees: single channels if ``sharing`` is "pair", else the groups.
-    ``windows`` is one per axis. A bank's generator has ``rows = outputs * applied * taps`` outputs, in that order.
+    A generator group is the set of input channels that one generator reads: a single channel if ``sharing`` is "pair",
+    else a group of the convolution. Its generator has ``outputs * kernels_per_output * taps`` output channels, in that
+    order. ``windows`` has one :class:`Window` per axis.
 
     Example:
         >>> AdaptiveSpec(3, 16, (3, 3), (3, 3), (1, 1), (1, 1), 1, "pair", "tanh").generator_out_channels
@@ -82,95 +90,164 @@ class AdaptiveSpec:
     windows: tuple[Window, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        windows = tuple(Window.around(k, q) for k, q in zip(self.kernel, self.generator, strict=True))
-        object.__setattr__(self, "windows", windows)  # asked for in every call, some times
+        sizes = zip(self.kernel, self.generator, strict=True)
+        windows = tuple(Window.around(kernel, generator) for kernel, generator in sizes)
+        object.__setattr__(self, "windows", windows)  # stored, because every call reads them several times
+
+    @property
+    def window_size(self) -> tuple[int, ...]:
+        """Taps of the common window per axis."""
+        return tuple(window.size for window in self.windows)
+
+    @property
+    def kernel_slices(self) -> tuple[slice, ...]:
+        """The part of the common window that the kernel covers, per axis."""
+        return tuple(window.kernel for window in self.windows)
+
+    @property
+    def generator_slices(self) -> tuple[slice, ...]:
+        """The part of the common window that the generator covers, per axis."""
+        return tuple(window.generator for window in self.windows)
 
     @property
     def generator_groups(self) -> int:
-        """Number of generators, each with its own view of the input."""
+        """Number of generators, each with its own input channels."""
         return self.in_channels if self.sharing == "pair" else self.groups
 
     @property
     def generator_in_channels(self) -> int:
-        """Channels that a generator sees."""
+        """Channels that one generator reads."""
         return self.in_channels // self.generator_groups
 
     @property
     def outputs(self) -> int:
-        """Outputs to which a bank contributes."""
+        """Output channels to which one generator group contributes."""
         return self.out_channels // self.groups
 
     @property
     def kernels_per_output(self) -> int:
-        """Kernels per output and bank: one per channel if ``sharing`` is "full"."""
+        """Kernels per output channel and generator group: one per channel read if ``sharing`` is "full", else one."""
         return self.generator_in_channels if self.sharing == "full" else 1
 
     @property
     def taps(self) -> int:
-        """Samples of a kernel."""
+        """Samples of one kernel."""
         return math.prod(self.kernel)
 
     @property
     def generator_out_channels(self) -> int:
-        """Values that a bank's generator gives per position."""
+        """Values that one generator computes per position."""
         return self.outputs * self.kernels_per_output * self.taps
 
     @property
     def per_group(self) -> int:
-        """Banks whose contributions are added up."""
+        """Generator groups per group of the convolution; their contributions are summed."""
         return self.generator_groups // self.groups
 
     @property
-    def reach(self) -> tuple[tuple[int, int], ...]:
-        """Samples (before, after) by which the generator's window exceeds the kernel's, per axis."""
-        axes = zip(self.windows, self.dilation, strict=True)
-        return tuple((w.kernel.start * d, (w.size - w.kernel.stop) * d) for w, d in axes)
+    def margins(self) -> tuple[tuple[int, int], ...]:
+        """Samples (before, after) per axis by which the generator's window exceeds the kernel's."""
+        margins = []
+        for window, dilation in zip(self.windows, self.dilation, strict=True):
+            before = window.kernel.start * dilation
+            after = (window.size - window.kernel.stop) * dilation
+            margins.append((before, after))
+        return tuple(margins)
+
+    @property
+    def extent(self) -> tuple[int, ...]:
+        """Samples per axis that the dilated common window spans."""
+        axes = zip(self.window_size, self.dilation, strict=True)
+        return tuple(dilation * (size - 1) + 1 for size, dilation in axes)
 
     def output_size(self, padded: tuple[int, ...]) -> tuple[int, ...]:
-        """Output samples per axis of a padded signal (..., *axes)."""
-        axes = zip(padded[-len(self.kernel) :], self.windows, self.stride, self.dilation, strict=True)
-        return tuple((n - d * (w.size - 1) - 1) // s + 1 for n, w, s, d in axes)
+        """Return the output samples per axis for a padded signal of shape (..., *axes)."""
+        axes = len(self.kernel)
+        no_padding = ((0, 0),) * axes
+        return output_size(padded[-axes:], no_padding, self.extent, self.stride)
+
+    def kernel_taps(self) -> Iterator[tuple[int, ...]]:
+        """Iterate over the kernel's taps, as places in the common window."""
+        axes = [range(part.start, part.stop) for part in self.kernel_slices]
+        return itertools.product(*axes)
 
     def index_of(self, taps: tuple[int, ...], size: tuple[int, ...]) -> Any:
-        """Where all positions meet one tap of the window, as an index of the padded signal's last axes."""
-        axes = zip(taps, size, self.stride, self.dilation, strict=True)
-        return last_axes(slice(t * d, t * d + (n - 1) * s + 1, s) for t, n, s, d in axes)
+        """Return the index of the padded samples that one tap of the window reads at all output positions.
 
-    def shaped(self, z: Tensor) -> Tensor:
-        """(banks, rows, positions) as (banks, outputs, applied, taps, positions)."""
-        return z.view(z.shape[0], self.outputs, self.kernels_per_output, self.taps, -1)
-
-    def kernels(self, z: Tensor, gain: Tensor | None, scale: Tensor | None) -> Tensor:
-        """From the generator's output to kernels, both (..., banks, outputs, applied, taps, positions).
-
-        ``gain`` (banks, outputs, applied, taps) and ``scale`` (banks, outputs, applied) may be absent.
+        Args:
+            taps: the tap's place in the window, per axis.
+            size: output samples per axis.
         """
-        found = self.squashed(z)
-        if gain is not None:
-            found = found * gain[..., None]
-        if self.normalize:
-            found = found / self.norm(found)
-        return found if scale is None else found * scale[..., None, None]
+        slices = []
+        for tap, outputs, stride, dilation in zip(taps, size, self.stride, self.dilation, strict=True):
+            first = tap * dilation
+            last = first + (outputs - 1) * stride
+            slices.append(slice(first, last + 1, stride))
+        return last_axes(slices)
 
-    def squashed(self, z: Tensor) -> Tensor:
-        """What the squash makes of the generator's output."""
-        return SQUASHES[self.squash](z) if isinstance(self.squash, str) else self.squash(z)
+    def split_outputs(self, z: Tensor) -> Tensor:
+        """View the generator's output channels as three axes.
+
+        (generator_groups, generator_out_channels, positions) becomes
+        (generator_groups, outputs, kernels_per_output, taps, positions).
+        """
+        groups = z.shape[0]
+        return z.view(groups, self.outputs, self.kernels_per_output, self.taps, -1)
+
+    def kernels(
+        self,
+        z: Tensor,
+        gain: Tensor | None,
+        scale: Tensor | None,
+    ) -> Tensor:
+        """Return the kernels for the generator's output ``z``.
+
+        Args:
+            z: (..., generator_groups, outputs, kernels_per_output, taps, positions), the shape of the result.
+            gain: factors of the squashed values, (generator_groups, outputs, kernels_per_output, taps), or None.
+            scale: factors of whole kernels, (generator_groups, outputs, kernels_per_output), or None.
+        """
+        kernels = self.apply_squash(z)
+        if gain is not None:
+            kernels = kernels * gain[..., None]
+        if self.normalize:
+            kernels = kernels / self.norm(kernels)
+        if scale is not None:
+            kernels = kernels * scale[..., None, None]
+        return kernels
+
+    def apply_squash(self, z: Tensor) -> Tensor:
+        """Return the squash of the generator's output."""
+        if isinstance(self.squash, str):
+            return SQUASHES[self.squash](z)
+        return self.squash(z)
 
     @staticmethod
     def norm(kernels: Tensor) -> Tensor:
-        """Sum of absolute values over the window, never 0."""
+        """Return the sum of absolute values over the window, never 0."""
         return not_zero(kernels.abs().sum(-2, keepdim=True))
 
-    def as_weight(self, values: Tensor) -> Tensor:  # (banks * rows, ...) -> (out, in / groups or 1, *kernel, ...)
-        """Values in the order of the generator's outputs as an ordinary weight of a convolution."""
+    def as_weight(self, values: Tensor) -> Tensor:
+        """Reorder values from the order of the generators' outputs into the weight of an ordinary convolution.
+
+        Args:
+            values: (generator_groups * generator_out_channels, ...).
+
+        Returns:
+            (out_channels, in_channels / groups or 1, *kernel, ...)
+        """
         if self.sharing != "pair":
             return values.unflatten(0, (self.out_channels, self.kernels_per_output, *self.kernel))
-        ordered = values.unflatten(0, (self.groups, self.per_group, self.outputs, *self.kernel)).transpose(1, 2)
-        return ordered.flatten(0, 1)
+        grouped = values.unflatten(0, (self.groups, self.per_group, self.outputs, *self.kernel))
+        return grouped.transpose(1, 2).flatten(0, 1)
 
 
 def check_sharing(sharing: str, in_channels: int, out_channels: int, groups: int) -> int:
-    """The number of groups: as given, or one per channel."""
+    """Return the number of groups: ``groups``, or one per channel if ``sharing`` is "depthwise".
+
+    Raises:
+        ValueError: if ``sharing`` is unknown, or "depthwise" with channels or groups that do not fit it.
+    """
     if sharing not in SHARINGS:
         known = ", ".join(SHARINGS)
         raise ValueError(f"unknown `sharing` {sharing!r}{did_you_mean(sharing, SHARINGS)} Known: {known}.")
@@ -178,15 +255,19 @@ def check_sharing(sharing: str, in_channels: int, out_channels: int, groups: int
         return groups
     if out_channels != in_channels or groups not in (1, in_channels):
         raise ValueError(
-            "`sharing='depthwise'` gives one output per input channel: `out_channels` must equal `in_channels` and "
-            f"`groups` be left out, got {in_channels} -> {out_channels}, groups={groups}. "
-            "Let a 1x1 convolution follow to mix channels."
+            "`sharing='depthwise'` has one output per input channel: `out_channels` must equal `in_channels` and "
+            f"`groups` must be left out, got {in_channels} -> {out_channels}, groups={groups}. "
+            "Add a 1x1 convolution after it to mix channels."
         )
     return in_channels
 
 
 def check_squash(squash: Squash) -> Squash:
-    """The squash, if it is a known name or a function without state."""
+    """Return the squash if it is a known name or a function without parameters.
+
+    Raises:
+        ValueError: if it is neither.
+    """
     if isinstance(squash, str):
         if squash not in SQUASHES:
             known = ", ".join(SQUASHES)

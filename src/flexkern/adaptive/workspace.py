@@ -1,4 +1,4 @@
-"""Memory that blocks use one after the other: fresh memory is dear, because the system clears it first."""
+"""Memory that successive blocks share: fresh memory is expensive, because the system clears it first."""
 
 import math
 from collections import defaultdict
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 LARGEST = 2**25
-"""Bytes beyond which buffers are given back after a call."""
+"""Bytes beyond which buffers are released after a call."""
 
 
 class Workspace:
-    """Named buffers, as large as their largest use.
+    """Named buffers, each as large as its largest use.
 
     Example:
         >>> import torch
@@ -24,20 +24,21 @@ class Workspace:
 
     def __init__(self, like: Tensor) -> None:
         self._like = like.new_empty(0)
-        self._held: dict[str, Tensor] = {}
+        self._buffers: dict[str, Tensor] = {}
 
     def take(self, name: str, *shape: int) -> Tensor:
-        """A tensor of undefined values, the same memory for every call with this name."""
+        """Return a tensor of undefined values; calls with the same name share its memory."""
         size = math.prod(shape)
-        held = self._held.get(name)
-        if held is None or held.numel() < size:
-            held = self._held[name] = self._like.new_empty(size)
-        return held[:size].view(shape)
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.numel() < size:
+            buffer = self._like.new_empty(size)
+            self._buffers[name] = buffer
+        return buffer[:size].view(shape)
 
     @property
     def nbytes(self) -> int:
-        """Of all buffers."""
-        return sum(held.nbytes for held in self._held.values())
+        """Size of all buffers in bytes."""
+        return sum(buffer.nbytes for buffer in self._buffers.values())
 
 
 _free: defaultdict[Hashable, list[Workspace]] = defaultdict(list)
@@ -45,9 +46,9 @@ _free: defaultdict[Hashable, list[Workspace]] = defaultdict(list)
 
 @contextmanager
 def workspace(like: Tensor) -> Iterator[Workspace]:
-    """A workspace of the dtype and device of ``like``, nobody else's meanwhile; on a CPU one is kept for the next call.
+    """Yield a workspace of the dtype and device of ``like``, exclusive inside the ``with`` block.
 
-    (Other devices have allocators that keep what is freed.)
+    On a CPU one workspace is kept for the next call. The allocators of other devices keep freed memory themselves.
 
     Example:
         >>> import torch
@@ -55,12 +56,15 @@ def workspace(like: Tensor) -> Iterator[Workspace]:
         ...     work.take("z", 4).shape
         torch.Size([4])
     """
-    real = like.device.type == "cpu" and type(like) in (Tensor, nn.Parameter)  # a compiler's tensors hold nothing
-    kept = _free[like.dtype, torch.is_inference_mode_enabled()] if real else []
+    # A compiler's tensors have no memory to keep.
+    keepable = like.device.type == "cpu" and type(like) in (Tensor, nn.Parameter)
+    free: list[Workspace] = []
+    if keepable:
+        free = _free[like.dtype, torch.is_inference_mode_enabled()]
     try:
-        work = kept.pop()  # a single step, so that threads and nested calls get one each
+        work = free.pop()  # atomic, so that threads and nested calls get different workspaces
     except IndexError:
         work = Workspace(like)
     yield work
-    if not kept and work.nbytes <= LARGEST:
-        kept.append(work)
+    if not free and work.nbytes <= LARGEST:
+        free.append(work)

@@ -1,5 +1,4 @@
-"""What a trained model is like: what it costs, how adaptive its kernels are, which frequencies they hold; and what it
-is at another resolution."""
+"""Measurements of a trained model: its cost, how adaptive its kernels are, their frequencies, other resolutions."""
 
 from .adaptivity import Adaptivity as Adaptivity
 from .adaptivity import adaptivity as adaptivity

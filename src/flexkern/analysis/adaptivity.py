@@ -6,20 +6,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._support.axes import append_axes
 from ..layers import AdaptiveConv, AdaptiveFlexConv
 
-PART = 16
-"""Inputs whose kernels are held at a time."""
+BATCH_CHUNK = 16
+"""Inputs whose kernels are computed at a time."""
 
 
 @dataclass(frozen=True)
 class Adaptivity:
-    """Of one layer on some inputs.
+    """The dependence of one layer's kernels on some inputs.
 
     Attributes:
         mean: the mean kernel over inputs and positions, (out, in / groups or 1, *kernel).
-        share: energy of the deviations from the mean over the energy of all kernels: 0 for an ordinary
-            convolution, 1 where the mean kernel is zero.
+        share: energy of the deviations from the mean, divided by the energy of all kernels: 0 for an ordinary
+            convolution, 1 if the mean kernel is zero.
         map: mean square deviation at every position of every input, (B, *S).
     """
 
@@ -30,43 +31,80 @@ class Adaptivity:
 
 @torch.no_grad()
 def adaptivity(layer: AdaptiveConv | AdaptiveFlexConv, input: Tensor) -> Adaptivity:
-    """Measures a layer on the input that it gets, (B, in, *S).
+    """Measure how much a layer's kernels vary over the positions of an input, (B, in, *S).
 
     Example:
         >>> from flexkern import AdaptiveConv2d
-        >>> found = adaptivity(AdaptiveConv2d(1, 4, 3), torch.randn(8, 1, 12, 12))
-        >>> 0 < found.share < 0.5, found.map.shape
+        >>> measured = adaptivity(AdaptiveConv2d(1, 4, 3), torch.randn(8, 1, 12, 12))
+        >>> 0 < measured.share < 0.5, measured.map.shape
         (True, torch.Size([8, 10, 10]))
     """
-    return _of_mixed(layer, input) if isinstance(layer, AdaptiveFlexConv) else _of_computed(layer, input)
+    if isinstance(layer, AdaptiveFlexConv):
+        return _measure_mixed(layer, input)
+    return _measure_generated(layer, input)
 
 
-def _of_computed(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
-    parts = input.split(PART)  # the kernels of all positions are large
-    totals = [layer.kernels(part).double().flatten(3 + layer.dims).sum((0, -1)) for part in parts]
-    count = len(input) * math.prod(layer.spec.output_size(layer.padded(input[:1]).shape))
-    mean = torch.stack(totals).sum(0) / count
-    shown = mean.to(input.dtype).view(*mean.shape, *(1,) * layer.dims)
-    maps, energy = [], 0.0
-    for part in parts:
-        kernels = layer.kernels(part)
+def _measure_generated(layer: AdaptiveConv, input: Tensor) -> Adaptivity:
+    """Measure kernels that are computed one by one, in two passes because all of them do not fit in memory."""
+    chunks = input.split(BATCH_CHUNK)
+    mean = _mean_kernel(layer, chunks, len(input))
+    mean_per_position = append_axes(mean.to(input.dtype), layer.dims)
+    kernel_axes = tuple(range(1, 3 + layer.dims))
+    maps = []
+    energy = 0.0
+    for chunk in chunks:
+        kernels = layer.kernels(chunk)
         energy += float(kernels.double().square().sum())
-        maps.append((kernels - shown).square().mean(tuple(range(1, 3 + layer.dims))))
-    found = torch.cat(maps)
-    share = float(found.double().sum()) * mean.numel() / energy if energy else 0.0
-    return Adaptivity(mean.to(input.dtype), share, found)
+        deviations = (kernels - mean_per_position).square()
+        maps.append(deviations.mean(kernel_axes))
+    deviation_map = torch.cat(maps)
+    share = 0.0
+    if energy:
+        deviation = float(deviation_map.double().sum())
+        share = deviation * mean.numel() / energy
+    return Adaptivity(mean.to(input.dtype), share, deviation_map)
 
 
-def _of_mixed(layer: AdaptiveFlexConv, input: Tensor) -> Adaptivity:
-    """Of kernels that are sums of a few: their inner products say all of their energy."""
-    kernels, mixing = layer.basis.weight.double(), layer.mixing(input).double()  # (R, in, *K), (B, out, R, *S)
-    flat = kernels.flatten(1)
+def _mean_kernel(
+    layer: AdaptiveConv,
+    chunks: tuple[Tensor, ...],
+    samples: int,
+) -> Tensor:
+    """Return the mean kernel over all chunks and positions in float64."""
+    sums = []
+    for chunk in chunks:
+        kernels = layer.kernels(chunk).double()
+        flat = kernels.flatten(3 + layer.dims)
+        sums.append(flat.sum((0, -1)))
+    padded = layer.padded(chunks[0][:1])
+    positions = math.prod(layer.spec.output_size(padded.shape))
+    total = torch.stack(sums).sum(0)
+    return total / (samples * positions)
+
+
+def _measure_mixed(layer: AdaptiveFlexConv, input: Tensor) -> Adaptivity:
+    """Measure kernels that are mixed from a few; the inner products of these give the energy of every mixture."""
+    basis = layer.basis.weight.double()  # (R, in, *K)
+    mixing = layer.mixing(input).double()  # (B, out, R, *S)
+    flat_basis = basis.flatten(1)
     mean = mixing.flatten(3).mean((0, 3))  # (out, R)
+    gram = flat_basis @ flat_basis.t()
+    mean_per_position = append_axes(mean, layer.dims)
+    deviations = _mixture_energy(mixing - mean_per_position, gram)
+    energy = float(_mixture_energy(mixing, gram).sum())
+    flat_mean = mean @ flat_basis
+    mean_kernel = flat_mean.view(-1, *basis.shape[1:])
+    share = 0.0
+    if energy:
+        share = float(deviations.sum()) / energy
+    deviation_map = deviations / mean_kernel.numel()
+    return Adaptivity(
+        mean_kernel.to(input.dtype),
+        share,
+        deviation_map.to(input.dtype),
+    )
 
-    def energy(mixed: Tensor) -> Tensor:  # (B, out, R, *S) -> (B, *S)
-        return torch.einsum("bor...,rs,bos...->b...", mixed, flat @ flat.t(), mixed)
 
-    off, whole = energy(mixing - mean.view(*mean.shape, *(1,) * layer.dims)), float(energy(mixing).sum())
-    kernel = (mean @ flat).view(-1, *kernels.shape[1:])
-    share = float(off.sum()) / whole if whole else 0.0
-    return Adaptivity(kernel.to(input.dtype), share, (off / kernel.numel()).to(input.dtype))
+def _mixture_energy(mixing: Tensor, gram: Tensor) -> Tensor:  # (B, out, R, *S), (R, R) -> (B, *S)
+    """Return the energy of mixtures of kernels whose inner products are ``gram``."""
+    return torch.einsum("bor...,rs,bos...->b...", mixing, gram, mixing)

@@ -1,4 +1,4 @@
-"""Bounds and measurements of the frequencies that kernels hold, against what their grid can carry.
+"""Bounds and measurements of the frequencies in kernels, compared with what their grid can represent.
 
 Frequencies are in Hz per unit of the [-1, 1] coordinate.
 """
@@ -16,13 +16,13 @@ from .spectrum import energy_above_nyquist
 
 @dataclass(frozen=True)
 class LayerFrequencies:
-    """What one layer's kernels hold, Hz per unit coordinate.
+    """The frequencies of one layer's kernels, in Hz per unit coordinate.
 
     Attributes:
-        nyquist: highest frequency that the grid carries, on its coarsest axis.
-        generator: bound of the generator, None where there is none in closed form.
-        window: bound of the window, None without one.
-        energy_above: share of the kernels' energy above Nyquist, measured on a finer grid.
+        nyquist: highest frequency that the grid can represent, on its coarsest axis.
+        generator: bound of the generator's frequencies, None if it has none in closed form.
+        window: bound of the window's frequencies, None without a window.
+        energy_above: fraction of the kernels' energy above Nyquist, measured on a finer grid.
     """
 
     nyquist: float
@@ -32,19 +32,24 @@ class LayerFrequencies:
 
     @property
     def bound(self) -> float | None:
-        """Of the whole kernel: a product adds frequencies."""
-        return None if self.generator is None else self.generator + (self.window or 0.0)
+        """Bound of the whole kernel's frequencies: those of factors add up in a product."""
+        if self.generator is None:
+            return None
+        return self.generator + (self.window or 0.0)
 
 
 @torch.no_grad()
 def alias_report(model: nn.Module, *, stddevs: float = 2.0) -> dict[str, LayerFrequencies]:
-    """Bound, Nyquist frequency and measured energy above it of every layer with a continuous kernel, by name.
+    """Return the frequencies of every layer with a continuous kernel: bound, Nyquist and measured energy above it.
 
-    The bound holds for any weights of the network and is far from tight; the measurement is of the kernels as they
-    are.
+    The bound is valid for any weights of the generator and far from tight; the measurement is of the current kernels.
+
+    Args:
+        model: the model to examine.
+        stddevs: standard deviations at which the spectra of Gaussians are cut.
 
     Raises:
-        ValueError: for a model without continuous kernels.
+        ValueError: if the model has no continuous kernel.
 
     Example:
         >>> import flexkern
@@ -52,16 +57,23 @@ def alias_report(model: nn.Module, *, stddevs: float = 2.0) -> dict[str, LayerFr
         >>> report.generator <= report.nyquist, report.energy_above < 0.05
         (True, True)
     """
-    found = {name: module for name, module in model.named_modules() if isinstance(module, ContinuousConv)}
-    if not found:
-        raise ValueError("`model` has no layer with a continuous kernel.")
-    return {name: _frequencies(layer, stddevs) for name, layer in found.items()}
+    report = {}
+    for name, module in model.named_modules():
+        if isinstance(module, ContinuousConv):
+            report[name] = _frequencies(module, stddevs)
+    if not report:
+        raise ValueError("`model` has no layer with a continuous kernel; add one, for instance a FlexConv2d.")
+    return report
 
 
 def _frequencies(layer: ContinuousConv, stddevs: float) -> LayerFrequencies:
     axes = frequency_axes(layer) or list(range(layer.dims))
-    top, net = None, layer.generator
-    if isinstance(net, MultiplicativeGenerator):
-        top = select_axes(net.filter_frequencies(stddevs), axes).flatten(1).amax(1).sum().item()
-    window = None if layer.window is None else window_frequency([layer], axes, stddevs).item()
-    return LayerFrequencies(min(layer.grid.nyquist[axis] for axis in axes), top, window, energy_above_nyquist(layer))
+    generator = None
+    if isinstance(layer.generator, MultiplicativeGenerator):
+        frequencies = select_axes(layer.generator.filter_frequencies(stddevs), axes)
+        generator = frequencies.flatten(1).amax(1).sum().item()
+    window = None
+    if layer.window is not None:
+        window = window_frequency([layer], axes, stddevs).item()
+    nyquist = min(layer.grid.nyquist[axis] for axis in axes)
+    return LayerFrequencies(nyquist, generator, window, energy_above_nyquist(layer))

@@ -1,4 +1,4 @@
-"""Adaptive models with their kernels replaced by the mean: what is left then says how much adaptivity mattered."""
+"""Adaptive models with their kernels replaced by the mean, to measure how much adaptivity contributes."""
 
 import copy
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._support.axes import append_axes
 from ..engines import convolve, pad
 from ..layers import AdaptiveConv, AdaptiveFlexConv, ConvArguments
 from .adaptivity import adaptivity
@@ -15,36 +16,39 @@ ADAPTIVE = (AdaptiveConv, AdaptiveFlexConv)
 
 @torch.no_grad()
 def with_mean_kernels(model: nn.Module, input: Tensor) -> nn.Module:
-    """A copy of the model whose adaptive convolutions are ordinary ones, of the mean kernels on ``input``.
+    """Return a copy of the model whose adaptive convolutions are ordinary ones, of the mean kernels on ``input``.
 
-    What such a model still can do says how much adaptivity mattered once it was learned.
+    The accuracy the copy loses is what adaptivity contributes to a trained model.
 
     Raises:
-        ValueError: the model has no adaptive convolution.
+        ValueError: if the model has no adaptive convolution.
     """
     twin: Any = copy.deepcopy(model).eval()
-    found = inputs_of(twin, input)
-    if not found:
-        raise ValueError("the model has no adaptive convolution.")
-    layers: dict[str, Any] = {name: twin.get_submodule(name) for name in found}
-    means = {id(layer): _mean(layer, found[name]) for name, layer in layers.items()}
-    if "" in layers:
-        return means[id(twin)]
+    inputs = inputs_of(twin, input)
+    if not inputs:
+        raise ValueError("`model` has no adaptive convolution; there are no kernels to average.")
+    replacements: dict[nn.Module, nn.Module] = {}
+    for name, layer_input in inputs.items():
+        layer: Any = twin.get_submodule(name)
+        replacements[layer] = _with_mean_kernel(layer, layer_input)
+    if twin in replacements:
+        return replacements[twin]
     for parent in list(twin.modules()):
-        for name, child in list(parent._modules.items()):  # a layer may stand in several places
-            if id(child) in means:
-                setattr(parent, name, means[id(child)])
+        for name, child in list(parent._modules.items()):  # includes further places of the same layer
+            if child in replacements:
+                setattr(parent, name, replacements[child])
     return twin
 
 
-def _mean(layer: AdaptiveConv | AdaptiveFlexConv, input: Tensor) -> nn.Module:
+def _with_mean_kernel(layer: AdaptiveConv | AdaptiveFlexConv, input: Tensor) -> nn.Module:
     if isinstance(layer, AdaptiveFlexConv):
-        return MeanMixing(layer, layer.mixing(input).flatten(3).mean((0, 3)))
+        mixing = layer.mixing(input)
+        return MeanMixing(layer, mixing.flatten(3).mean((0, 3)))
     return MeanConv(layer, adaptivity(layer, input).mean)
 
 
 class MeanMixing(nn.Module):
-    """The kernels of an :class:`~flexkern.AdaptiveFlexConv`, mixed alike at all positions by ``weight`` (out, R)."""
+    """The kernels of an :class:`~flexkern.AdaptiveFlexConv`, mixed by ``weight`` (out, R) at all positions."""
 
     weight: Tensor
     bias: Tensor | None
@@ -57,10 +61,13 @@ class MeanMixing(nn.Module):
 
     def forward(self, input: Tensor) -> Tensor:
         responses = self.basis(input)
-        channels = -1 - self.basis.dims
-        mixed = torch.einsum("or,...rp->...op", self.weight, responses.flatten(channels + 1))
-        output = mixed.unflatten(-1, responses.shape[channels + 1 :])
-        return output if self.bias is None else output + self.bias.view(-1, *(1,) * self.basis.dims)
+        axes = self.basis.dims
+        signal = responses.shape[-axes:]
+        mixed = torch.einsum("or,...rp->...op", self.weight, responses.flatten(-axes))
+        output = mixed.unflatten(-1, signal)
+        if self.bias is None:
+            return output
+        return output + append_axes(self.bias, axes)
 
 
 class MeanConv(nn.Module):
@@ -74,30 +81,48 @@ class MeanConv(nn.Module):
         self.arguments: ConvArguments = layer.arguments
         self.register_buffer("bias", layer.bias)
         fan_in = self.arguments.in_channels // self.arguments.groups
-        self.register_buffer("weight", weight.expand(-1, fan_in, *weight.shape[2:]).contiguous())
+        per_channel = weight.expand(-1, fan_in, *weight.shape[2:])  # channels may share a kernel
+        self.register_buffer("weight", per_channel.contiguous())
 
     def forward(self, input: Tensor) -> Tensor:
-        a = self.arguments
-        padded = pad(input, a.padding, a.padding_mode)
-        return convolve(padded, self.weight, self.bias, stride=a.stride, dilation=a.dilation, groups=a.groups)
+        arguments = self.arguments
+        return convolve(
+            pad(input, arguments.padding, arguments.padding_mode),
+            self.weight,
+            self.bias,
+            stride=arguments.stride,
+            dilation=arguments.dilation,
+            groups=arguments.groups,
+        )
 
 
 @torch.no_grad()
 def inputs_of(model: nn.Module, input: Tensor) -> dict[str, Tensor]:
-    """What the adaptive convolutions of a model are given: name of the layer -> (B, in, *S).
+    """Return the inputs of a model's adaptive convolutions: name of the layer -> (B, in, *S).
 
-    Of a layer that is called several times, all inputs of the first size.
+    If a layer is called several times, all inputs of the size of the first are concatenated.
     """
-    found: dict[str, list[Tensor]] = {}
+    inputs: dict[str, list[Tensor]] = {}
 
     def watch(name: str, module: nn.Module) -> Any:
-        return module.register_forward_pre_hook(lambda _, given: found.setdefault(name, []).append(given[0]))
+        def store(_: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+            inputs.setdefault(name, []).append(arguments[0])
 
-    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, ADAPTIVE)]
-    hooks = [watch(name, module) for name, module in layers]
+        return module.register_forward_pre_hook(store)
+
+    hooks = []
+    for name, module in model.named_modules():
+        if isinstance(module, ADAPTIVE):
+            hooks.append(watch(name, module))
     try:
         model(input)
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: torch.cat([one for one in given if one.shape == given[0].shape]) for name, given in found.items()}
+    return {name: _concatenate_alike(calls) for name, calls in inputs.items()}
+
+
+def _concatenate_alike(inputs: list[Tensor]) -> Tensor:
+    """Concatenate the inputs of the same shape as the first."""
+    shape = inputs[0].shape
+    return torch.cat([tensor for tensor in inputs if tensor.shape == shape])

@@ -1,3 +1,3 @@
-"""Models in and out: so far, the authors' checkpoints in."""
+"""Models from and to other programs: so far, checkpoints of the authors' code."""
 
 from .reference import load_reference_state as load_reference_state

@@ -1,4 +1,4 @@
-"""Convolutions whose kernels follow the input and learn their size."""
+"""Convolutions whose kernels adapt to the input and learn their size."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from .._support.axes import append_axes
 from .._support.nearest import did_you_mean
 from .._support.precision import autocast_off
 from ..adaptive import SQUASHES, adaptive_std, linear_bound
@@ -17,38 +18,42 @@ from ..windows import Bounds, GaussianWindow
 from .arguments import ConvArguments, check_extension, check_input, per_axis
 from .conv_nd import ConvNd
 from .flexconv import FlexConv, FlexConv1d, FlexConv2d
-from .saturation import is_saturated, may_look, tell_if_saturated
+from .saturation import is_check_due, is_saturated, warn_if_mostly_saturated
 
 _RANK_SQUASHES = ("tanh", "hardtanh", "softmax")
 
 
 class AdaptiveFlexConv(ConvNd):
-    r"""Kernels of learned size, mixed anew at every position as the input says.
+    r"""Convolution with kernels of learned size, mixed differently at every position, as computed from the input.
 
     .. math:: y_o(p) = b_o + \sum_r g_{or}(p) \, (\psi_r * x)(p), \qquad
         g_{or}(p) = \mathrm{squash}\Big(\beta_{or} + \sum_{c,a} Q_{orc}(a) \, x_c(p + a)\Big)
 
-    The kernel at p is :math:`\sum_r g_{or}(p) \psi_r`, where the ``rank`` kernels :math:`\psi_r` are those of a
-    :class:`~flexkern.layers.flexconv.FlexConv`: readout times windowed features of one generator, of any size at a
-    fixed number of parameters, by any engine. With Q = 0 it is a FlexConv of rank ``rank``. The layer is ours; it
-    joins FlexConv (Romero et al. 2022) and Adaptive Convolutional Kernels (Zamora Esquivel et al. 2019), and
-    factors the kernel as dynamic filter atoms do (Wang et al. 2021). The mixing of all positions is held, ``rank``
-    times the output; kernels never are. At another resolution (:func:`flexkern.at_resolution`) Q keeps its samples, so
-    only with ``mixing_size=1`` it is the same operator there.
+    The kernel at p is :math:`\sum_r g_{or}(p) \psi_r`. The ``rank`` kernels :math:`\psi_r` are those of a
+    :class:`~flexkern.layers.flexconv.FlexConv`: readout times windowed features of one generator, of any size with a
+    fixed number of parameters, computed by any engine. With Q = 0 the layer is a FlexConv of rank ``rank``.
+
+    The layer is ours. It combines FlexConv (Romero et al. 2022) with Adaptive Convolutional Kernels (Zamora Esquivel et
+    al. 2019), and factors the kernel as dynamic filter atoms do (Wang et al. 2021). The mixing of all positions is
+    stored, ``rank`` times the size of the output; the kernels of all positions never are.
+
+    At another resolution (:func:`flexkern.at_resolution`) Q keeps its samples, so that the layer is the same operator
+    there only with ``mixing_size=1``.
 
     Args:
         in_channels, out_channels, stride, padding, dilation, bias, padding_mode, device, dtype, generator, window,
             causal, init_size, engine: as :class:`~flexkern.layers.flexconv.FlexConv`; ``groups`` must be 1.
-        kernel_size: the horizon, the largest size the kernels may take.
+        kernel_size: the largest size the kernels may take.
         rank: number of kernels that are mixed.
-        mixing_size: samples per axis that Q sees, in the middle of the horizon (causal: at its end).
+        mixing_size: samples per axis from which the mixing is computed (those of Q), in the middle of the largest
+            kernel; if causal, at its end.
         squash: "tanh" or "hardtanh", or "softmax" over the rank.
 
-    Parameters: those of a FlexConv of ``rank`` outputs without bias, and ``out * rank * (in * q + 1) + out``, with
-    ``q`` the samples that Q sees.
+    The number of parameters is that of a FlexConv of ``rank`` outputs without bias, and ``out * rank * (in * q + 1) + out`` with ``q``
+    the samples of Q.
 
     Raises:
-        ValueError: as FlexConv, and for ``groups`` other than 1, an unknown squash or sizes that are not positive.
+        ValueError: as FlexConv, and if ``groups`` is not 1, ``squash`` is unknown or a size is not positive.
 
     Example:
         >>> layer = AdaptiveFlexConv2d(3, 8, kernel_size=33, padding="same", rank=4)
@@ -128,15 +133,16 @@ class AdaptiveFlexConv(ConvNd):
         self._reset_mixing()
 
     def reset_parameters(self) -> None:
-        """Draw everything anew; the output's bias to zero."""
+        """Draw all parameters again and set the output's bias to 0."""
         self.basis.reset_parameters()
         self._reset_mixing()
 
     @torch.no_grad()
     def _reset_mixing(self) -> None:
-        """The variance is kept, and a tenth of it varies with the input.
+        """Draw a mixing that keeps the variance, a tenth of which varies with the input.
 
-        A softmax takes a mean, which has ``1 / rank`` of it; tanh cannot reach more than 0.4 at rank 1, 0.7 at rank 2.
+        There are two exceptions. A softmax takes a mean, which has ``1 / rank`` of the variance. With tanh no more
+        than 0.4 of the variance is possible at rank 1, and 0.7 at rank 2.
         """
         self.mixing_weight.normal_(std=adaptive_std(self.rank, self.mixing_weight[0].numel()))
         bound = linear_bound(self.rank)
@@ -162,42 +168,63 @@ class AdaptiveFlexConv(ConvNd):
         return self.basis.bounds
 
     def plan(self, shape: Sequence[int], *, channels_last: bool = False) -> Plan:
-        """How the kernels are convolved with an input of ``shape``."""
+        """Return how the kernels are convolved with an input of ``shape``."""
         return self.basis.plan(shape, channels_last=channels_last)
 
     def forward(self, input: Tensor) -> Tensor:
         check_input(input, self.basis.arguments, type(self).__name__)
         responses = self.basis(input)
         batched = input.dim() == self.dims + 2
-        mixing = self.mixing(input if batched else input.unsqueeze(0), responses.dtype)
-        output = (mixing * (responses if batched else responses.unsqueeze(0)).unsqueeze(1)).sum(2)
+        if not batched:
+            input = input.unsqueeze(0)
+            responses = responses.unsqueeze(0)
+        mixing = self.mixing(input, responses.dtype)
+        output = (mixing * responses.unsqueeze(1)).sum(2)
         if self.bias is not None:
-            output = output + self.bias.to(output.dtype).view(-1, *(1,) * self.dims)
+            bias = self.bias.to(output.dtype)
+            output = output + append_axes(bias, self.dims)
         return output if batched else output.squeeze(0)
 
     def mixing(self, input: Tensor, dtype: torch.dtype | None = None) -> Tensor:  # (B, in, *S) -> (B, out, rank, *S')
-        """How much of each kernel is taken at every position."""
-        a, dtype = self.basis.arguments, dtype or input.dtype
-        check_extension(input.shape[2:], self._mixing_padding(), a.padding_mode, " for `mixing_size`")
+        """Return the factor of each kernel at every position, in ``dtype``, by default the input's."""
+        dtype = dtype or input.dtype
+        arguments = self.basis.arguments
+        padding = self._mixing_padding()
+        check_extension(input.shape[2:], padding, arguments.padding_mode, " for `mixing_size`")
         with autocast_off(input):
-            signal = pad(input.to(dtype), self._mixing_padding(), a.padding_mode)
-            weight, bias = self.mixing_weight.to(dtype), self.mixing_bias.to(dtype)
-            z = convolve(signal, weight, bias, stride=a.stride, dilation=a.dilation, engine="direct")
-            shaped = z.unflatten(1, (self.out_channels, self.rank))
-            if may_look(self, signal, self.squash):
-                stuck = is_saturated(shaped[:1], self.squash, 2)
-                tell_if_saturated(self, signal[:1], stuck, f"{self.squash} in most of the mixing", "mixing_weight")
-            return shaped.softmax(2) if self.squash == "softmax" else SQUASHES[self.squash](shaped)
+            signal = pad(input.to(dtype), padding, arguments.padding_mode)
+            z = convolve(
+                signal,
+                self.mixing_weight.to(dtype),
+                self.mixing_bias.to(dtype),
+                stride=arguments.stride,
+                dilation=arguments.dilation,
+                engine="direct",
+            )
+            z = z.unflatten(1, (self.out_channels, self.rank))
+            if is_check_due(self, signal, self.squash):
+                saturated = is_saturated(z[:1], self.squash, 2)
+                quantity = f"{self.squash} in most of the mixing"
+                warn_if_mostly_saturated(self, signal[:1], saturated, quantity, "mixing_weight")
+            if self.squash == "softmax":
+                return z.softmax(2)
+            return SQUASHES[self.squash](z)
 
     def _mixing_padding(self) -> Padding:
-        """The middle of the horizon, or its end, is where Q looks: the rest is cut off what the horizon would pad."""
-        a = self.basis.arguments
-        axes = zip(a.padding, a.kernel_size, self.mixing_weight.shape[2:], a.dilation, strict=True)
-        found = []
-        for (left, right), k, q, d in axes:
-            start = k - q if a.causal else math.floor((k - q) / 2)
-            found.append((left - start * d, right - (k - q - start) * d))
-        return tuple(found)
+        """Return the padding of the mixing's convolution: that of the whole kernel, less the samples Q does not see.
+
+        Q lies in the middle of the whole kernel, or at its end if the layer is causal.
+        """
+        arguments = self.basis.arguments
+        mixing_size = self.mixing_weight.shape[2:]
+        axes = zip(arguments.padding, arguments.kernel_size, mixing_size, arguments.dilation, strict=True)
+        padding = []
+        for (left, right), kernel, samples, dilation in axes:
+            unseen = kernel - samples
+            start = unseen if arguments.causal else math.floor(unseen / 2)
+            stop = unseen - start
+            padding.append((left - start * dilation, right - stop * dilation))
+        return tuple(padding)
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, rank={self.rank}, squash={self.squash}"

@@ -1,4 +1,4 @@
-"""Terms added to a loss: frequencies above Nyquist, and the cost of learned sizes."""
+"""Terms added to a loss: a penalty on frequencies above Nyquist, and a budget for the cost of learned sizes."""
 
 from .alias import alias_penalty as alias_penalty
 from .alias import band_limited as band_limited
