@@ -42,7 +42,13 @@ class Convolution(torch.autograd.Function):
     """Convolution by a plan; the arguments are plan, input, bias and the one or two tensors of the weight."""
 
     @staticmethod
-    def forward(ctx: Any, plan: Plan, input: Tensor, bias: Tensor | None, *weight_tensors: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        plan: Plan,
+        input: Tensor,
+        bias: Tensor | None,
+        *weight_tensors: Tensor,
+    ) -> Tensor:
         ctx.plan = plan
         ctx.save_for_backward(input, *weight_tensors)
         return forward_pass(input, from_factors(weight_tensors), plan, bias)

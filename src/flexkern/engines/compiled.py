@@ -74,7 +74,13 @@ def gradients_operator(
     needs_input, needs_weight = needs
     weight = from_factors(weight_tensors)
     with torch.no_grad(), autocast_off(input):
-        input_gradient, factor_gradients = backward_passes(input, weight, gradient, plan, (needs_input, needs_weight))
+        input_gradient, factor_gradients = backward_passes(
+            input,
+            weight,
+            gradient,
+            plan,
+            (needs_input, needs_weight),
+        )
     gradients = []
     for each in (input_gradient, *factor_gradients):
         if each is not None:
@@ -84,10 +90,12 @@ def gradients_operator(
 
 @convolve_operator.register_fake
 def _output_like(input, held, bias, stride, padding, dilation, groups, engines):  # type: ignore[no-untyped-def]
+    batch, _, *signal = input.shape
+    out_channels = held[0].shape[0]
     kernel = held[-1].shape[-len(stride) :]
     extent = dilated_extent(kernel, dilation)
-    sizes = output_size(input.shape[2:], extent, stride, _pairs(padding))
-    return input.new_empty(input.shape[0], held[0].shape[0], *sizes)
+    sizes = output_size(signal, extent, stride, _pairs(padding))
+    return input.new_empty(batch, out_channels, *sizes)
 
 
 @gradients_operator.register_fake
@@ -135,7 +143,12 @@ def _differentiate(ctx, gradient):  # type: ignore[no-untyped-def]
 convolve_operator.register_autograd(_differentiate, setup_context=_save)
 
 
-def _plan(input: Tensor, weight_tensors: list[Tensor], geometry: list[int], engines: str) -> Plan:
+def _plan(
+    input: Tensor,
+    weight_tensors: list[Tensor],
+    geometry: list[int],
+    engines: str,
+) -> Plan:
     axes = input.dim() - 2
     weight = from_factors(weight_tensors)
     problem = ConvProblem(

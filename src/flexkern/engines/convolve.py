@@ -174,7 +174,11 @@ def pad(input: Tensor, padding: Padding, mode: str) -> Tensor:
     return F.pad(extended, removed) if any(removed) else extended
 
 
-def _check_shapes(input: tuple[int, ...], weight: tuple[int, ...], groups: int) -> None:
+def _check_shapes(
+    input: tuple[int, ...],
+    weight: tuple[int, ...],
+    groups: int,
+) -> None:
     """Raise a ValueError for shapes that do not match."""
     axes = len(weight) - 2
     if axes not in (1, 2, 3) or len(input) != axes + 2:

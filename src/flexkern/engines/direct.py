@@ -23,7 +23,13 @@ def lies_channels_last(values: Tensor) -> bool:
     return values.is_contiguous(memory_format=layout)
 
 
-def forward(input: Tensor, weight: Weight, problem: ConvProblem, plan: PassPlan, bias: Tensor | None = None) -> Tensor:
+def forward(
+    input: Tensor,
+    weight: Weight,
+    problem: ConvProblem,
+    plan: PassPlan,
+    bias: Tensor | None = None,
+) -> Tensor:
     """Compute ``torch.nn.functional.conv*d`` with padding per side.
 
     Torch pads what both sides have in common; the difference is padded, or cut off, beforehand.
@@ -55,7 +61,13 @@ def gradients(
     return input_gradient, gradients_of_factors(kernel_gradient.contiguous(), weight)
 
 
-def _forward(input: Tensor, kernel: Tensor, bias: Tensor | None, problem: ConvProblem, plan: PassPlan) -> Tensor:
+def _forward(
+    input: Tensor,
+    kernel: Tensor,
+    bias: Tensor | None,
+    problem: ConvProblem,
+    plan: PassPlan,
+) -> Tensor:
     """Convolve in the layout of the plan."""
     common, difference = _split_padding(problem.padding)
     if any(difference):
@@ -154,7 +166,12 @@ def _batch_chunks(input: Tensor, plan: PassPlan) -> list[slice]:
 def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     """Return a new tensor in the layout of ``like``."""
     layout = _channels_last(like) if lies_channels_last(like) else torch.contiguous_format
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
+    return torch.empty(
+        shape,
+        dtype=like.dtype,
+        device=like.device,
+        memory_format=layout,
+    )
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
@@ -170,8 +187,9 @@ def _cached_split(padding: Padding) -> tuple[tuple[int, ...], tuple[int, ...]]:
         both = max(min(before, after), 0)
         common.append(both)
         difference.append((before - both, after - both))
-    last_axis_first = reversed(difference)
-    return tuple(common), tuple(side for pair in last_axis_first for side in pair)
+    difference.reverse()
+    sides = [side for pair in difference for side in pair]
+    return tuple(common), tuple(sides)
 
 
 def _to_layout(values: Tensor, plan: PassPlan) -> Tensor:
@@ -181,7 +199,11 @@ def _to_layout(values: Tensor, plan: PassPlan) -> Tensor:
     return values.contiguous(memory_format=_channels_last(values))
 
 
-def _restore_layout(result: Tensor, like: Tensor, plan: PassPlan) -> Tensor:
+def _restore_layout(
+    result: Tensor,
+    like: Tensor,
+    plan: PassPlan,
+) -> Tensor:
     """Return the result in the layout of ``like``, which is what a caller expects."""
     if not plan.channels_last or lies_channels_last(like):
         return result

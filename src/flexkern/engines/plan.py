@@ -84,12 +84,14 @@ class ConvProblem:
 
     def __post_init__(self) -> None:
         axes = len(self.signal)
+        ones = (1,) * axes
+        no_padding = ((0, 0),) * axes
         if not self.stride:
-            object.__setattr__(self, "stride", (1,) * axes)
+            object.__setattr__(self, "stride", ones)
         if not self.dilation:
-            object.__setattr__(self, "dilation", (1,) * axes)
+            object.__setattr__(self, "dilation", ones)
         if not self.padding:
-            object.__setattr__(self, "padding", ((0, 0),) * axes)
+            object.__setattr__(self, "padding", no_padding)
         for name in ("stride", "dilation", "padding"):
             values = getattr(self, name)
             if len(values) != axes:
@@ -99,9 +101,10 @@ class ConvProblem:
         for (before, after), samples in zip(self.padding, self.signal, strict=True):
             if before <= -samples or after < -samples:
                 raise ValueError(f"`padding` must leave something of the signal, got {self.padding} for {self.signal}.")
-        if self.groups < 1 or self.in_channels % self.groups or self.out_channels % self.groups:
+        groups = self.groups
+        if groups < 1 or self.in_channels % groups or self.out_channels % groups:
             channels = f"{self.in_channels} -> {self.out_channels}"
-            raise ValueError(f"`groups` must be positive and divide the channels {channels}, got {self.groups}.")
+            raise ValueError(f"`groups` must be positive and divide the channels {channels}, got {groups}.")
         if len(self.kernel) != axes or min(self.kernel) < 1:
             raise ValueError(f"`kernel` must have {axes} positive sizes, one per axis, got {self.kernel}.")
 
@@ -112,7 +115,12 @@ class ConvProblem:
 
     def of_channels(self, count: int) -> "ConvProblem":
         """Return the depthwise convolution of ``count`` of the channels."""
-        return dataclasses.replace(self, in_channels=count, out_channels=count, groups=count)
+        return dataclasses.replace(
+            self,
+            in_channels=count,
+            out_channels=count,
+            groups=count,
+        )
 
     @functools.cached_property
     def extent(self) -> tuple[int, ...]:
@@ -127,8 +135,10 @@ class ConvProblem:
     @property
     def multiplications(self) -> int:
         """Real multiplications of the direct algorithm."""
-        per_output = self.in_channels // self.groups * math.prod(self.kernel)
-        return self.batch * self.out_channels * math.prod(self.output_size) * per_output
+        channels_read = self.in_channels // self.groups
+        per_output = channels_read * math.prod(self.kernel)
+        outputs = self.batch * self.out_channels * math.prod(self.output_size)
+        return outputs * per_output
 
     @functools.cached_property
     def used(self) -> tuple[slice, ...]:
@@ -139,7 +149,8 @@ class ConvProblem:
             start = max(-before, 0)
             last_output = (self.output_size[axis] - 1) * self.stride[axis]
             stop = last_output + self.extent[axis] - before
-            ranges.append(slice(start, min(samples, max(stop, start + 1))))
+            stop = max(stop, start + 1)
+            ranges.append(slice(start, min(stop, samples)))
         return tuple(ranges)
 
     @functools.cached_property
@@ -147,12 +158,15 @@ class ConvProblem:
         """Positions of the used samples, of the taps and of the outputs."""
         signal, kernel, output = [], [], []
         for axis, used in enumerate(self.used):
-            before = max(self.padding[axis][0], 0)
+            before, _ = self.padding[axis]
             dilation = self.dilation[axis]
+            first_tap = -max(before, 0)
+            stop_tap = first_tap + dilation * self.kernel[axis]
             stride = self.stride[axis]
+            stop_output = stride * self.output_size[axis]
             signal.append(range(used.stop - used.start))
-            kernel.append(range(-before, dilation * self.kernel[axis] - before, dilation))
-            output.append(range(0, stride * self.output_size[axis], stride))
+            kernel.append(range(first_tap, stop_tap, dilation))
+            output.append(range(0, stop_output, stride))
         return Geometry(tuple(signal), tuple(kernel), tuple(output))
 
     @functools.cached_property
@@ -261,7 +275,8 @@ class Plan:
         """
         lines = [_describe_problem(self.problem)]
         for name, step in zip(PASSES, self.passes, strict=True):
-            lines.append(f"{name.replace('_', ' ')}: {_describe_pass(step)}.")
+            title = name.replace("_", " ")
+            lines.append(f"{title}: {_describe_pass(step)}.")
             estimates = self.estimates.get(name, {})
             if len(estimates) > 1:
                 lines.append(f"  estimates: {_rank_estimates(estimates)}.")
@@ -299,15 +314,17 @@ def _describe_transform(step: PassPlan) -> str:
     algorithm = "matrix products" if step.matrices else "the FFT library"
     text = f"transforms of {_times(step.lengths)} samples by {algorithm}"
     if step.fold > 1:
-        text += f" in two stages ({step.lengths[0] // step.fold} x {step.fold})"
+        first = step.lengths[0] // step.fold
+        text += f" in two stages ({first} x {step.fold})"
     return text
 
 
 def _rank_estimates(estimates: dict[str, float]) -> str:
     """List the engines with their times in milliseconds, the fastest first."""
     entries = []
-    for engine, seconds in sorted(estimates.items(), key=lambda item: item[1]):
-        entries.append(f"{engine} {seconds * 1e3:.3g} ms")
+    for engine in sorted(estimates, key=estimates.__getitem__):
+        milliseconds = estimates[engine] * 1e3
+        entries.append(f"{engine} {milliseconds:.3g} ms")
     return ", ".join(entries)
 
 
@@ -316,7 +333,8 @@ def _reason(plan: Plan) -> str:
     estimates = plan.estimates.values()
     if all(len(seconds) <= 1 for seconds in estimates):
         return "The engine was given, so no other was considered."
-    if plan.by_torch and any(min(seconds, key=seconds.__getitem__) != "direct" for seconds in estimates):
+    fastest = {min(seconds, key=seconds.__getitem__) for seconds in estimates}
+    if plan.by_torch and fastest != {"direct"}:
         return "Torch computes all passes: a faster engine for one of them would not save its extra call."
     if plan.input_gradient == plan.weight_gradient and plan.input_gradient.engine != "direct":
         return "Both gradients follow one plan and share the transform of the output gradient."

@@ -27,7 +27,9 @@ class FactoredWeight(NamedTuple):
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the product, (out, in / groups, *K)."""
-        return (*self.readout.shape[:2], *self.features.shape[1:])
+        channels = self.readout.shape[:2]
+        kernel = self.features.shape[1:]
+        return (*channels, *kernel)
 
     def dense(self) -> Tensor:
         """Return the product, as ``torch.nn.functional.conv*d`` takes it."""
@@ -65,9 +67,11 @@ def gradients_of_factors(gradient: Tensor, weight: Weight) -> tuple[Tensor, ...]
         return (gradient,)
     readout = weight.readout.to(gradient.dtype)
     features = weight.features.to(gradient.dtype)
+    flat_readout = readout.flatten(0, 1)
+    flat_features = features.flatten(1)
     flat_gradient = gradient.flatten(2)
-    features_gradient = readout.flatten(0, 1).t() @ flat_gradient.flatten(0, 1)
-    readout_gradient = flat_gradient @ features.flatten(1).t()
+    features_gradient = flat_readout.t() @ flat_gradient.flatten(0, 1)
+    readout_gradient = flat_gradient @ flat_features.t()
     return readout_gradient, features_gradient.view(features.shape)
 
 

@@ -78,7 +78,11 @@ def longest_matrix_axis(axes: int) -> int:
     return MATRIX_LENGTHS if axes == 1 else MATRIX_LENGTHS // 16
 
 
-def _matrix_plans(engine: str, lengths: tuple[int, ...], tile: tuple[int, ...]) -> Iterator[PassPlan]:
+def _matrix_plans(
+    engine: str,
+    lengths: tuple[int, ...],
+    tile: tuple[int, ...],
+) -> Iterator[PassPlan]:
     """Yield one matrix per axis and, for a single axis, transforms in two stages."""
     axes = len(lengths)
     if max(lengths) > longest_matrix_axis(axes):
@@ -98,7 +102,8 @@ def _tiled_plans(problem: ConvProblem) -> Iterator[PassPlan]:
         sizes = []
         for extent, outputs in zip(problem.extent, problem.output_size, strict=True):
             most = max(math.ceil(ratio * extent), MIN_TILE[axes])
-            sizes.append(even_chunk(outputs, most))
+            size = even_chunk(outputs, most)
+            sizes.append(size)
         tiles.add(tuple(sizes))
     smaller_tiles = tiles - {problem.output_size}
     for tile in sorted(smaller_tiles or tiles):
@@ -114,8 +119,9 @@ def _fill(problem: ConvProblem, lengths: tuple[int, ...]) -> tuple[int, ...]:
     """Return the tile that fills transforms of these lengths, so that nothing has to be padded."""
     tile = []
     for axis, length in enumerate(lengths):
-        outputs = (length - problem.extent[axis]) // problem.stride[axis] + 1
-        tile.append(min(outputs, problem.output_size[axis]))
+        last = (length - problem.extent[axis]) // problem.stride[axis]
+        outputs = min(last + 1, problem.output_size[axis])
+        tile.append(outputs)
     return tuple(tile)
 
 
@@ -126,8 +132,9 @@ def _chunk_spectral(problem: ConvProblem, plan: PassPlan) -> PassPlan:
         plan = dataclasses.replace(plan, channel_chunk=channel_chunk)
         problem = problem.of_channels(channel_chunk)
     counts = tile_counts(problem, plan.tile) if plan.tile else (1,)
-    signal_spectra = math.prod(counts) * frequencies(plan)
-    bytes_per_signal = 8 * signal_spectra * (problem.in_channels + problem.out_channels)
+    spectrum_values = math.prod(counts) * frequencies(plan)
+    channels = problem.in_channels + problem.out_channels
+    bytes_per_signal = 8 * spectrum_values * channels
     limit = _spectra_limit(problem, plan, bytes_per_signal)
     chunk_count = max(math.ceil(problem.batch * bytes_per_signal / limit), 1)
     batch_chunk = max(-(-problem.batch // chunk_count), 1)
@@ -141,7 +148,11 @@ def _chunk_spectral(problem: ConvProblem, plan: PassPlan) -> PassPlan:
     )
 
 
-def _spectra_limit(problem: ConvProblem, plan: PassPlan, bytes_per_signal: float) -> float:
+def _spectra_limit(
+    problem: ConvProblem,
+    plan: PassPlan,
+    bytes_per_signal: float,
+) -> float:
     """Return the limit of the spectra of a batch chunk, in bytes."""
     if problem.depthwise:
         return SPECTRA_BYTES["depthwise"]
@@ -165,7 +176,8 @@ def _mean_channels(problem: ConvProblem) -> float:
     """Return the number of signals whose spectra are as large as those of a group's kernels."""
     inputs = problem.in_channels
     outputs = problem.out_channels
-    return 2 * inputs * outputs / (inputs + outputs) / problem.groups
+    harmonic_mean = 2 * inputs * outputs / (inputs + outputs)
+    return harmonic_mean / problem.groups
 
 
 def fast_length(minimum: int) -> int:
@@ -212,4 +224,5 @@ def folds(minimum: int) -> list[tuple[int, int]]:
 def _fold_cost(pair: tuple[int, int]) -> tuple[int, tuple[int, int]]:
     """Return the multiplications of a transform in two stages; the pair itself breaks ties."""
     first, second = pair
-    return first * second * (first + second), pair
+    multiplications = first * second * (first + second)
+    return multiplications, pair

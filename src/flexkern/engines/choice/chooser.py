@@ -56,7 +56,11 @@ def _traced_plan(*arguments: Any) -> Plan:
     return _cached_plan(ConvProblem(TRACED_BATCH, *sizes), engine, load_costs()).plain()
 
 
-def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | None = None) -> Plan:
+def make_plan(
+    problem: ConvProblem,
+    engine: str = "auto",
+    costs: CostModel | None = None,
+) -> Plan:
     """Return the plan by a given cost model; see :func:`plan_conv`."""
     check_engine(engine)
     _check_fit(problem)
@@ -124,7 +128,11 @@ def _cheapest_per_engine(
     return cheapest
 
 
-def _share_gradient_plan(problem: ConvProblem, costs: CostModel, chosen: dict[str, PassPlan]) -> dict[str, PassPlan]:
+def _share_gradient_plan(
+    problem: ConvProblem,
+    costs: CostModel,
+    chosen: dict[str, PassPlan],
+) -> dict[str, PassPlan]:
     """Return the plans of the gradients: one for both where sharing the spectra of the output gradient is cheaper."""
     best = {name: chosen[name] for name in GRADIENTS}
     least_seconds = sum(plan.seconds for plan in best.values())
@@ -139,7 +147,11 @@ def _share_gradient_plan(problem: ConvProblem, costs: CostModel, chosen: dict[st
     return best
 
 
-def _prefer_torch(problem: ConvProblem, costs: CostModel, chosen: dict[str, PassPlan]) -> dict[str, PassPlan]:
+def _prefer_torch(
+    problem: ConvProblem,
+    costs: CostModel,
+    chosen: dict[str, PassPlan],
+) -> dict[str, PassPlan]:
     """Return torch's own convolution for all passes where ours would not save the time of an autograd function."""
     plain = PassPlan("direct", channels_last=problem.channels_last)
     if chosen["forward"] != plain:

@@ -68,8 +68,10 @@ class CostModel:
         for name, value in self.constants.items():
             if not isinstance(value, float) or not 0 < value < math.inf:
                 raise ValueError(f"constant {name} must be a positive number, got {value!r}.")
-        object.__setattr__(self, "constants", MappingProxyType(dict(self.constants)))
-        object.__setattr__(self, "_hash", hash(tuple(sorted(self.constants.items()))))
+        items = sorted(self.constants.items())
+        read_only = MappingProxyType(dict(self.constants))
+        object.__setattr__(self, "constants", read_only)
+        object.__setattr__(self, "_hash", hash(tuple(items)))
 
     def __hash__(self) -> int:
         return self._hash  # computed once, because it is part of the key of every cached plan
@@ -81,12 +83,21 @@ class CostModel:
         content = json.loads(SHIPPED.read_text())
         return CostModel(content["constants"])
 
-    def seconds(self, problem: ConvProblem, plan: PassPlan, name: str) -> float:
+    def seconds(
+        self,
+        problem: ConvProblem,
+        plan: PassPlan,
+        name: str,
+    ) -> float:
         """Return the estimated time of the pass ``name``."""
         fresh_seconds = self.constants["memory/fresh"] * fresh_bytes(problem, plan, name)
         return fresh_seconds + self.price(family_of(problem, plan, name), work_of(problem, plan, name))
 
-    def shared_seconds(self, problem: ConvProblem, plan: PassPlan) -> float:
+    def shared_seconds(
+        self,
+        problem: ConvProblem,
+        plan: PassPlan,
+    ) -> float:
         """Return what both gradients save if they follow one plan: a transform of the output gradient."""
         if plan.engine == "direct":
             return 0.0
@@ -127,14 +138,26 @@ def constant_names() -> list[str]:
     """Return the names of all constants of a cost model."""
     names = ["autograd/calls", "memory/fresh"]
     axes = [f"{count}d" for count in SIGNALS]
-    for family in itertools.product(("matrices", "library"), axes, CHANNELS, PASSES, AMOUNTS):
+    for family in itertools.product(
+        ("matrices", "library"),
+        axes,
+        CHANNELS,
+        PASSES,
+        AMOUNTS,
+    ):
         names.append("/".join(family))
     for case in cases().values():
         names += case
     return names
 
 
-def reference(kind: str, axes: int, kernel: int, signal: int, batch: int = 1) -> ConvProblem:
+def reference(
+    kind: str,
+    axes: int,
+    kernel: int,
+    signal: int,
+    batch: int = 1,
+) -> ConvProblem:
     """Return one of the convolutions that are timed, with "same" padding."""
     width = CHANNELS[kind]
     sides = ((kernel - 1) // 2, kernel // 2)
@@ -179,7 +202,8 @@ def case_of(problem: ConvProblem, plan: PassPlan, name: str) -> str:
 def _nearest_kernel(problem: ConvProblem) -> int:
     """Return the kernel size of the references that is nearest in proportion."""
     axes = len(problem.signal)
-    size = math.prod(problem.kernel) ** (1 / axes)
+    taps = math.prod(problem.kernel)
+    size = taps ** (1 / axes)
     return min(SIGNALS[axes], key=lambda kernel: abs(math.log(kernel / size)))
 
 
@@ -190,13 +214,19 @@ def cases() -> dict[str, dict[str, float]]:
     for problem in references():
         layouts = LAYOUTS[:1] if len(problem.signal) == 1 else LAYOUTS
         for name, layout in itertools.product(PASSES, layouts):
-            case = case_of(problem, PassPlan("direct"), name).replace("contiguous", layout)
+            contiguous_case = case_of(problem, PassPlan("direct"), name)
+            case = contiguous_case.replace("contiguous", layout)
+            constant = f"{case}/{problem.signal[0]}"
             flops = flops_per_case.setdefault(case, {})
-            flops[f"{case}/{problem.signal[0]}"] = direct_work(problem).flops
+            flops[constant] = direct_work(problem).flops
     return flops_per_case
 
 
-def direct_seconds(case: str, flops: float, constants: Mapping[str, float]) -> float:
+def direct_seconds(
+    case: str,
+    flops: float,
+    constants: Mapping[str, float],
+) -> float:
     """Interpolate the time of a direct convolution between references, on logarithmic axes.
 
     Beyond the largest reference, time is proportional to the work. Below the smallest it grows with the root of the
@@ -214,7 +244,8 @@ def direct_seconds(case: str, flops: float, constants: Mapping[str, float]) -> f
     for (low, low_seconds), (high, high_seconds) in itertools.pairwise(points):
         if flops <= high:
             share = math.log(flops / low) / math.log(high / low)
-            logarithm = (1 - share) * math.log(low_seconds) + share * math.log(high_seconds)
-            return math.exp(logarithm)
+            low_logarithm = math.log(low_seconds)
+            high_logarithm = math.log(high_seconds)
+            return math.exp((1 - share) * low_logarithm + share * high_logarithm)
     most_work, most_seconds = points[-1]
     return most_seconds * flops / most_work

@@ -42,7 +42,8 @@ def tune(*, quick: bool = False, progress: Callable[[str], None] = lambda text: 
     for index in range(rounds):
         samples = [*measure_autograd(), *measure_memory()]
         for number, problem in enumerate(chosen, 1):
-            progress(f"{index * len(chosen) + number}/{total}")
+            finished = index * len(chosen) + number
+            progress(f"{finished}/{total}")
             samples += measure(problem, budget)
         measured.append(samples)
     fastest = []
@@ -72,7 +73,8 @@ def measure(problem: ConvProblem, budget: float) -> Iterator[Sample]:
     Inputs that are channels last are measured for direct convolution only: the other engines copy them.
     """
     input = torch.randn(problem.batch, problem.in_channels, *problem.signal)
-    weight = torch.randn(problem.out_channels, problem.in_channels // problem.groups, *problem.kernel)
+    channels_read = problem.in_channels // problem.groups
+    weight = torch.randn(problem.out_channels, channels_read, *problem.kernel)
     gradient = torch.randn(problem.batch, problem.out_channels, *problem.output_size)
     engines: tuple[str, ...] = ENGINES
     if problem.channels_last:
@@ -85,7 +87,12 @@ def measure(problem: ConvProblem, budget: float) -> Iterator[Sample]:
         for engine in engines:
             for plan in candidates(problem, engine):
                 seconds = least_seconds(_runner(problem, plan, name, tensors), budget)
-                yield Sample(family_of(problem, plan, name), work_of(problem, plan, name), seconds, problem.signal[0])
+                yield Sample(
+                    family_of(problem, plan, name),
+                    work_of(problem, plan, name),
+                    seconds,
+                    problem.signal[0],
+                )
 
 
 def _runner(
@@ -100,7 +107,15 @@ def _runner(
     if name == "forward":
         return functools.partial(engine.forward, input, weight, problem, plan)
     needs = (name == "input_gradient", name == "weight_gradient")
-    return functools.partial(engine.gradients, input, weight, gradient, problem, plan, needs)
+    return functools.partial(
+        engine.gradients,
+        input,
+        weight,
+        gradient,
+        problem,
+        plan,
+        needs,
+    )
 
 
 def measure_autograd() -> Iterator[Sample]:
@@ -136,7 +151,12 @@ def measure_memory() -> Iterator[Sample]:
         yield Sample("memory", Work(bytes=size), least_seconds(call, 0.2), 1)
 
 
-def least_seconds(call: Callable[[], object], budget: float, *, grad: bool = False) -> float:
+def least_seconds(
+    call: Callable[[], object],
+    budget: float,
+    *,
+    grad: bool = False,
+) -> float:
     """Return the lowest time of a call, which is its time without disturbance, with cold caches."""
     other_data = torch.empty(2**21)
     _warm_allocator()
@@ -171,9 +191,11 @@ def fit(samples: list[Sample]) -> CostModel:
     for sample in samples:
         families[sample.family].append(sample)
     ours, torchs = families.pop("autograd")
-    constants["autograd/calls"] = max(ours.seconds - torchs.seconds, LEAST)
+    autograd_seconds = ours.seconds - torchs.seconds
+    constants["autograd/calls"] = max(autograd_seconds, LEAST)
     fresh, used = families.pop("memory")
-    constants["memory/fresh"] = max((fresh.seconds - used.seconds) / fresh.work.bytes, LEAST)
+    clearing_seconds = fresh.seconds - used.seconds
+    constants["memory/fresh"] = max(clearing_seconds / fresh.work.bytes, LEAST)
     for family, group in families.items():
         if not family.startswith("direct"):
             constants |= _fit_family(family, group)
@@ -191,28 +213,35 @@ def _fit_family(family: str, samples: list[Sample]) -> dict[str, float]:
     rows = []
     for sample in samples:
         rows.append([getattr(sample.work, amount) for amount in AMOUNTS])
-    rates = _robust_fit(rows, [sample.seconds for sample in samples])
+    seconds = [sample.seconds for sample in samples]
+    rates = _robust_fit(rows, seconds)
     names = [f"{family}/{amount}" for amount in AMOUNTS]
     return dict(zip(names, rates, strict=True))
 
 
 def _raise_calls(constants: dict[str, float], families: dict[str, list[Sample]]) -> dict[str, float]:
     """Return the constants of calls, none of them free: those that were fitted as zero are raised to the least."""
-    names = [f"{family}/calls" for family in families if not family.startswith("direct")]
-    least = min((constants[name] for name in names if constants[name] > LEAST), default=LEAST)
-    return {name: max(constants[name], least) for name in names}
+    calls = {}
+    for family in families:
+        if not family.startswith("direct"):
+            name = f"{family}/calls"
+            calls[name] = constants[name]
+    positive = [seconds for seconds in calls.values() if seconds > LEAST]
+    least = min(positive, default=LEAST)
+    return {name: max(seconds, least) for name, seconds in calls.items()}
 
 
 def _missing_references(constants: dict[str, float]) -> dict[str, float]:
     """Return constants of references that a quick run skips, in proportion to the one of the same kernel size."""
     missing = {}
     for case, flops_per_name in cases().items():
-        alike = cases()[case.replace("/batch/", "/single/")]
-        flops_of = flops_per_name | alike
-        known = [name for name in (*flops_per_name, *alike) if constants[name] > LEAST]
+        single_case = case.replace("/batch/", "/single/")
+        flops_of = flops_per_name | cases()[single_case]
+        known = [name for name in flops_of if constants[name] > LEAST]
         for name, flops in flops_per_name.items():
             if constants[name] == LEAST and known:
-                missing[name] = constants[known[0]] * flops / flops_of[known[0]]
+                nearest = known[0]
+                missing[name] = constants[nearest] * flops / flops_of[nearest]
     return missing
 
 
@@ -221,24 +250,31 @@ def _robust_fit(rows: list[list[float]], seconds: list[float]) -> list[float]:
 
     Samples that are far off, because something disturbed them, have less weight.
     """
-    matrix = torch.tensor(rows, dtype=torch.float64) / torch.tensor(seconds, dtype=torch.float64)[:, None]
+    work = torch.tensor(rows, dtype=torch.float64)
+    measured = torch.tensor(seconds, dtype=torch.float64)
+    matrix = work / measured[:, None]
     scale = matrix.abs().amax(0).clamp_min(1e-300)
     matrix = matrix / scale
     weights = torch.ones(len(rows), 1, dtype=torch.float64)
     for _ in range(20):
         rates = _nonnegative_fit(matrix * weights, weights)
-        misfit = (matrix @ rates).clamp_min(1e-3).log().abs()
+        predicted = matrix @ rates
+        misfit = predicted.clamp_min(1e-3).log().abs()
         weights = misfit.clamp_min(0.1).reciprocal().sqrt()
-    return [max(float(rate), LEAST) for rate in rates[:, 0] / scale]
+    unscaled = rates[:, 0] / scale
+    return [max(float(rate), LEAST) for rate in unscaled]
 
 
 def _nonnegative_fit(matrix: Tensor, target: Tensor) -> Tensor:
     """Return a least-squares fit in which columns with negative rates are dropped, the most negative first."""
-    columns = [column for column in range(matrix.shape[1]) if matrix[:, column].any()]
-    rates = torch.zeros(matrix.shape[1], 1, dtype=matrix.dtype)
+    count = matrix.shape[1]
+    columns = [column for column in range(count) if matrix[:, column].any()]
+    rates = torch.zeros(count, 1, dtype=matrix.dtype)
     while True:
         solution = torch.linalg.lstsq(matrix[:, columns], target, driver="gelsd").solution
-        if bool((solution >= 0).all()) or len(columns) == 1:
+        nonnegative = bool((solution >= 0).all())
+        if nonnegative or len(columns) == 1:
             rates[columns] = solution.clamp_min(0)
             return rates
-        columns.pop(int(solution.argmin()))
+        most_negative = int(solution.argmin())
+        columns.pop(most_negative)

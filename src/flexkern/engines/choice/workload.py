@@ -45,8 +45,9 @@ class Work:
 
 def frequencies(plan: PassPlan) -> int:
     """Return the number of frequencies that a transform keeps."""
-    last = plan.lengths[-1] // plan.fold
-    return (last // 2 + 1) * math.prod(plan.lengths[:-1]) * plan.fold
+    *other_lengths, length = plan.lengths
+    first_stage = length // plan.fold
+    return (first_stage // 2 + 1) * math.prod(other_lengths) * plan.fold
 
 
 def direct_work(problem: ConvProblem) -> Work:
@@ -63,33 +64,48 @@ def _padded_channel_pairs(problem: ConvProblem) -> int:
     inputs = problem.in_channels // problem.groups
     outputs = problem.out_channels // problem.groups
     padded_inputs = inputs if inputs < 4 else _round_up(inputs, 16)
-    return _round_up(outputs, 16) * padded_inputs * problem.groups
+    padded_outputs = _round_up(outputs, 16)
+    return padded_outputs * padded_inputs * problem.groups
 
 
 def _round_up(number: int, step: int) -> int:
     return -(-number // step) * step
 
 
-def _taps_on_signal(signal: range, kernel: range, output: range) -> float:
+def _taps_on_signal(
+    signal: range,
+    kernel: range,
+    output: range,
+) -> float:
     """Return the pairs of an output and a tap that meet the signal, counted as if positions were dense.
 
     Those that miss it form a triangle on either side, which is cut off where a tap misses it for every output.
     """
     span = len(output) * output.step
     missed = 0.0
-    for excess in (-kernel[0], output[-1] + kernel[-1] - signal[-1]):
-        missed += _triangle(excess, kernel.step, output.step) - _triangle(excess - span, kernel.step, output.step)
-    return max(len(kernel) * len(output) - missed, len(output))
+    excess_before = -kernel[0]
+    excess_after = output[-1] + kernel[-1] - signal[-1]
+    for excess in (excess_before, excess_after):
+        triangle = _triangle(excess, kernel.step, output.step)
+        cut_off = _triangle(excess - span, kernel.step, output.step)
+        missed += triangle - cut_off
+    pairs = len(kernel) * len(output)
+    return max(pairs - missed, len(output))
 
 
 def _triangle(excess: int, tap_step: int, output_step: int) -> float:
     """Return the pairs that miss the signal where the kernel exceeds it by ``excess`` samples."""
     if excess <= 0:
         return 0.0
-    return excess * (excess + tap_step) / (2 * tap_step * output_step)
+    doubled = excess * (excess + tap_step)
+    return doubled / (2 * tap_step * output_step)
 
 
-def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
+def spectral_work(
+    problem: ConvProblem,
+    plan: PassPlan,
+    name: str,
+) -> Work:
     """Return the work of one pass: two transforms in, one product, one transform out."""
     tiled = tile_problem(problem, plan.tile) if plan.tile else problem
     signal, kernel, output = _sample_counts(tiled)
@@ -97,10 +113,12 @@ def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
     outputs = output_work(problem, plan)
     kernels = _kernel_transform(plan, kernel, tiled)
     product = _product(frequencies(plan), tiled)
-    repeated = Work(calls=(_chunk_count(problem, plan) - 1) * 2 * (inputs.calls + outputs.calls))
+    repetitions = _chunk_count(problem, plan) - 1
+    repeated = Work(calls=repetitions * 2 * (inputs.calls + outputs.calls))
     total = inputs + outputs + kernels + product + repeated
     if problem.channels_last:  # what is read is made contiguous first
-        total += Work(copied=2 * BYTES * _values_read(problem, name), calls=1)
+        copied = 2 * BYTES * _values_read(problem, name)
+        total += Work(copied=copied, calls=1)
     if plan.tile:
         input_values = tiled.batch * _values(signal, tiled.in_channels)
         output_values = tiled.batch * _values(output, tiled.out_channels)
@@ -143,11 +161,17 @@ def _chunk_count(problem: ConvProblem, plan: PassPlan) -> int:
     if plan.batch_chunk:
         count *= -(-problem.batch // plan.batch_chunk)
     if plan.tile_rows:
-        count *= -(-tile_counts(problem, plan.tile)[0] // plan.tile_rows)
+        rows, *_ = tile_counts(problem, plan.tile)
+        count *= -(-rows // plan.tile_rows)
     return count
 
 
-def _tile_copies(name: str, inputs: int, outputs: int, axes: int) -> Work:
+def _tile_copies(
+    name: str,
+    inputs: int,
+    outputs: int,
+    axes: int,
+) -> Work:
     """Return the work of tiling: two copies to cut, one to join outputs, four per axis to add overlapping tiles."""
     copied_values = {
         "forward": 2 * inputs + outputs,
@@ -157,16 +181,23 @@ def _tile_copies(name: str, inputs: int, outputs: int, axes: int) -> Work:
     return Work(copied=2 * BYTES * copied_values[name], calls=10 * axes)
 
 
-def fresh_bytes(problem: ConvProblem, plan: PassPlan, name: str) -> float:
+def fresh_bytes(
+    problem: ConvProblem,
+    plan: PassPlan,
+    name: str,
+) -> float:
     """Return the bytes of new tensors that are too large for the allocator to keep: results, copies and spectra."""
     inputs, outputs = signal_bytes(problem)
     results = {"forward": outputs, "input_gradient": inputs, "weight_gradient": 0}
     sizes = [results[name]]
     batch_chunk = plan.batch_chunk or problem.batch
     if plan.engine != "direct" and not plan.tile:
-        spectra = 2 * BYTES * frequencies(plan) * batch_chunk * (plan.channel_chunk or problem.groups)
-        for channels in (problem.in_channels, problem.out_channels):
-            sizes.append(spectra * channels // problem.groups)
+        groups = plan.channel_chunk or problem.groups
+        spectra = 2 * BYTES * frequencies(plan) * batch_chunk * groups
+        sizes += [
+            spectra * problem.in_channels // problem.groups,
+            spectra * problem.out_channels // problem.groups,
+        ]
     fresh = sum(size for size in sizes if size > KEPT_BYTES)
     if plan.engine == "direct" and not (problem.channels_last and plan.channels_last):
         # Torch's library copies both into a layout of its own, one batch chunk at a time.
@@ -179,24 +210,36 @@ def signal_bytes(problem: ConvProblem) -> tuple[int, int]:
     """Return the bytes of the input and of the output."""
     inputs = _values(problem.signal, problem.in_channels)
     outputs = _values(problem.output_size, problem.out_channels)
-    return BYTES * problem.batch * inputs, BYTES * problem.batch * outputs
+    bytes_per_batch = BYTES * problem.batch
+    return bytes_per_batch * inputs, bytes_per_batch * outputs
 
 
-def _transform(plan: PassPlan, counts: tuple[int, ...], lead: int, problem: ConvProblem) -> Work:
+def _transform(
+    plan: PassPlan,
+    counts: tuple[int, ...],
+    lead: int,
+    problem: ConvProblem,
+) -> Work:
     """Return the work of transforming ``lead`` tensors of ``counts`` samples per axis, in either direction."""
     if plan.matrices:
         return _matrix_transform(plan, counts, lead)
     points = math.prod(plan.lengths)
     transposed = 0 if problem.depthwise else 2
+    kept = frequencies(plan)
+    values = math.prod(counts) + 2 * kept
     return Work(
         butterflies=lead * points * math.log2(max(points, 2)),
-        bytes=BYTES * lead * (math.prod(counts) + 2 * frequencies(plan)),
-        copied=2 * BYTES * transposed * lead * frequencies(plan),
+        bytes=BYTES * lead * values,
+        copied=2 * BYTES * transposed * lead * kept,
         calls=2 + transposed,
     )
 
 
-def _matrix_transform(plan: PassPlan, counts: tuple[int, ...], lead: int) -> Work:
+def _matrix_transform(
+    plan: PassPlan,
+    counts: tuple[int, ...],
+    lead: int,
+) -> Work:
     stages = _stages(plan, counts)
     remaining = math.prod(samples for _, samples in stages)
     total = Work(copied=2 * BYTES * lead * remaining if plan.fold > 1 else 0)
@@ -219,13 +262,19 @@ def _matrix_transform(plan: PassPlan, counts: tuple[int, ...], lead: int) -> Wor
 def _stages(plan: PassPlan, counts: tuple[int, ...]) -> list[tuple[int, int]]:
     """Return (length, samples) of each stage of a transform by matrices, in order."""
     if plan.fold > 1:
-        first = (plan.lengths[0] // plan.fold, -(-counts[0] // plan.fold))
-        return [first, (plan.fold, plan.fold)]
-    axes = zip(plan.lengths, counts, strict=True)
-    return list(axes)[::-1]
+        length = plan.lengths[0] // plan.fold
+        samples = -(-counts[0] // plan.fold)
+        return [(length, samples), (plan.fold, plan.fold)]
+    stages = list(zip(plan.lengths, counts, strict=True))
+    stages.reverse()
+    return stages
 
 
-def _kernel_transform(plan: PassPlan, counts: tuple[int, ...], problem: ConvProblem) -> Work:
+def _kernel_transform(
+    plan: PassPlan,
+    counts: tuple[int, ...],
+    problem: ConvProblem,
+) -> Work:
     """Return the work of the kernels' spectra, which are mixed from those of the features where these are fewer."""
     kernels = problem.out_channels * problem.in_channels // problem.groups
     factored = 0 < problem.features < kernels
@@ -247,7 +296,8 @@ def _product(kept: int, problem: ConvProblem) -> Work:
     groups = problem.groups
     inputs = problem.in_channels // groups
     outputs = problem.out_channels // groups
-    values = kept * groups * (batch * inputs + inputs * outputs + batch * outputs)
+    values_per_group = batch * inputs + inputs * outputs + batch * outputs
+    values = kept * groups * values_per_group
     if problem.depthwise:
         return Work(bytes=6 * BYTES * values, calls=6)
     return Work(

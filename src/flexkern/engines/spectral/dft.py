@@ -76,11 +76,28 @@ class MatrixTransform:
             sin = sin.expand(frequencies, -1, -1)
             lines_real = real.view(frequencies, -1, line).mT
             lines_imag = imag.view(frequencies, -1, line).mT
-            real = add_product(torch.bmm(cos, lines_real), sin, lines_imag, -1, in_place=self.in_place).flatten(0, 1)
-            imag = add_product(torch.bmm(sin, lines_real), cos, lines_imag, 1, in_place=self.in_place).flatten(0, 1)
+            real = add_product(
+                torch.bmm(cos, lines_real),
+                sin,
+                lines_imag,
+                -1,
+                in_place=self.in_place,
+            ).flatten(0, 1)
+            imag = add_product(
+                torch.bmm(sin, lines_real),
+                cos,
+                lines_imag,
+                1,
+                in_place=self.in_place,
+            ).flatten(0, 1)
         return Split(real.view(-1, *lead), imag.view(-1, *lead))
 
-    def synthesise(self, spectrum: Split, positions: Positions, into: Tensor | None = None) -> Tensor:
+    def synthesise(
+        self,
+        spectrum: Split,
+        positions: Positions,
+        into: Tensor | None = None,
+    ) -> Tensor:
         """Spectrum (F, *lead) -> samples (*lead, *J) of its inverse transform; written ``into`` a tensor if given."""
         real, imag = spectrum
         lead = real.shape[1:]
@@ -92,8 +109,20 @@ class MatrixTransform:
             sin = sin.expand(frequencies, -1, -1)
             lines_real = real.reshape(frequencies, line, -1).mT
             lines_imag = imag.reshape(frequencies, line, -1).mT
-            real = add_product(torch.bmm(lines_real, cos), lines_imag, sin, -1, in_place=self.in_place).flatten(1)
-            imag = add_product(torch.bmm(lines_real, sin), lines_imag, cos, 1, in_place=self.in_place).flatten(1)
+            real = add_product(
+                torch.bmm(lines_real, cos),
+                lines_imag,
+                sin,
+                -1,
+                in_place=self.in_place,
+            ).flatten(1)
+            imag = add_product(
+                torch.bmm(lines_real, sin),
+                lines_imag,
+                cos,
+                1,
+                in_place=self.in_place,
+            ).flatten(1)
         cos, sin = stages.first
         flat_real = real.reshape(real.shape[0], -1).t()
         flat_imag = imag.reshape(imag.shape[0], -1).t()
@@ -101,20 +130,38 @@ class MatrixTransform:
             flat = into.view(-1, cos.shape[1])
             torch.mm(flat_real, cos, out=flat).addmm_(flat_imag, sin, alpha=-1)
             return into
-        samples = add_product(torch.mm(flat_real, cos), flat_imag, sin, -1, in_place=self.in_place)
+        samples = add_product(
+            torch.mm(flat_real, cos),
+            flat_imag,
+            sin,
+            -1,
+            in_place=self.in_place,
+        )
         if self.fold > 1:
             samples = _unfold(samples, self.fold, lead, positions)
         samples = samples.view(*lead, *(len(place) for place in positions))
         return samples if into is None else into.copy_(samples)
 
-    def frequency_weights(self, dtype: torch.dtype, device: torch.device) -> Tensor:  # shape: (F,)
+    def frequency_weights(
+        self,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> Tensor:  # shape: (F,)
         """How often each frequency that is kept counts in a sum over all of them, over the number of samples."""
-        counts = multiplicity(self.lengths[-1] // self.fold) / math.prod(self.lengths)
-        others = math.prod(self.lengths[:-1]) * self.fold
+        *other_lengths, length = self.lengths
+        counts = multiplicity(length // self.fold) / math.prod(self.lengths)
+        others = math.prod(other_lengths) * self.fold
         return counts.to(device, dtype).repeat_interleave(others)
 
 
-def add_product(total: Tensor, a: Tensor, b: Tensor, factor: int, *, in_place: bool) -> Tensor:
+def add_product(
+    total: Tensor,
+    a: Tensor,
+    b: Tensor,
+    factor: int,
+    *,
+    in_place: bool,
+) -> Tensor:
     """Return ``total + factor a b`` for a matrix or a batch of matrices; function transforms need a new tensor."""
     if not in_place:
         return total + factor * (a @ b)
@@ -126,13 +173,20 @@ def add_product(total: Tensor, a: Tensor, b: Tensor, factor: int, *, in_place: b
 def _fold(samples: Tensor, fold: int) -> Tensor:
     """(*lead, J) -> (*lead, fold, J1): sample ``fold j1 + j2`` at (j2, j1), zeros at the end."""
     missing = -samples.shape[-1] % fold
-    return F.pad(samples, (0, missing)).unflatten(-1, (-1, fold)).mT
+    padded = F.pad(samples, (0, missing))
+    return padded.unflatten(-1, (-1, fold)).mT
 
 
-def _unfold(samples: Tensor, fold: int, lead: torch.Size, positions: Positions) -> Tensor:
+def _unfold(
+    samples: Tensor,
+    fold: int,
+    lead: torch.Size,
+    positions: Positions,
+) -> Tensor:
     """(lead fold, J1) -> (*lead, J), the inverse of :func:`_fold`."""
+    count = len(positions[-1])
     whole = samples.view(*lead, fold, -1).mT.flatten(-2)
-    return whole[..., : len(positions[-1])].contiguous()
+    return whole[..., :count].contiguous()
 
 
 class Stages(NamedTuple):
@@ -168,7 +222,12 @@ def _build_stages(
     if transform.fold > 1:
         first, *later = _folded_stages(lengths[-1], transform.fold, positions[-1], sign)
     else:
-        first = _phases(_count(half_length // 2 + 1), _places(positions[-1]), half_length, sign)
+        first = _phases(
+            _count(half_length // 2 + 1),
+            _places(positions[-1]),
+            half_length,
+            sign,
+        )
         later = []
         for axis in reversed(range(len(lengths) - 1)):
             frequencies = _count(lengths[axis])[None]
@@ -182,7 +241,12 @@ def _build_stages(
     return Stages(stages[0], tuple(stages[1:]))
 
 
-def _folded_stages(length: int, fold: int, place: range, sign: int) -> list[tuple[Tensor, Tensor]]:
+def _folded_stages(
+    length: int,
+    fold: int,
+    place: range,
+    sign: int,
+) -> list[tuple[Tensor, Tensor]]:
     """Return the matrices of two stages.
 
     Sample ``fold j1 + j2`` meets frequency ``k1 + (length / fold) k2``: the first stage sums over ``j1``, the second
@@ -193,7 +257,12 @@ def _folded_stages(length: int, fold: int, place: range, sign: int) -> list[tupl
     j1 = _count(-(-len(place) // fold))
     first = _phases(k1, place.step * j1, first_length, sign)
     frequencies = k1[:, None] + first_length * _count(fold)
-    second = _phases(frequencies, place.start + place.step * _count(fold), length, sign)
+    second = _phases(
+        frequencies,
+        place.start + place.step * _count(fold),
+        length,
+        sign,
+    )
     return [first, second]
 
 
@@ -206,7 +275,12 @@ def multiplicity(length: int) -> Tensor:
     return counts
 
 
-def _phases(frequencies: Tensor, positions: Tensor, length: int, sign: int) -> tuple[Tensor, Tensor]:
+def _phases(
+    frequencies: Tensor,
+    positions: Tensor,
+    length: int,
+    sign: int,
+) -> tuple[Tensor, Tensor]:
     """Return cosine and signed sine of 2 pi f p / n; the product f p is reduced as integers, without rounding."""
     turns = frequencies[..., None] * positions % length
     angle = turns.double() * (2 * math.pi / length)
@@ -233,7 +307,12 @@ class TensorCache(Generic[T]):
         True
     """
 
-    def __init__(self, tensors: Callable[[T], list[Tensor]], *, limit: int) -> None:
+    def __init__(
+        self,
+        tensors: Callable[[T], list[Tensor]],
+        *,
+        limit: int,
+    ) -> None:
         self._tensors = tensors
         self._limit = limit
         self._entries: OrderedDict[Hashable, T] = OrderedDict()

@@ -41,7 +41,12 @@ class LibraryTransform:
         axes = tuple(range(-len(positions), 0))
         return torch.fft.rfftn(samples, s=self.lengths, dim=axes)
 
-    def synthesise(self, spectrum: Tensor, positions: Positions, into: Tensor | None = None) -> Tensor:
+    def synthesise(
+        self,
+        spectrum: Tensor,
+        positions: Positions,
+        into: Tensor | None = None,
+    ) -> Tensor:
         """Complex spectrum (*lead, *F) -> samples (*lead, *J) of its inverse; written ``into`` a tensor if given."""
         axes = len(positions)
         for axis in range(axes - 1):
@@ -52,10 +57,15 @@ class LibraryTransform:
         samples = _gather(samples, positions[-1], -1)
         return samples if into is None else into.copy_(samples)
 
-    def frequency_weights(self, dtype: torch.dtype, device: torch.device) -> Tensor:  # shape: (F,)
+    def frequency_weights(
+        self,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> Tensor:  # shape: (F,)
         """How often each frequency that is kept counts in a sum over all of them, over the number of samples."""
-        others = math.prod(self.lengths[:-1])
-        counts = multiplicity(self.lengths[-1]) / (others * self.lengths[-1])
+        *other_lengths, length = self.lengths
+        others = math.prod(other_lengths)
+        counts = multiplicity(length) / (others * length)
         return counts.to(device, dtype).repeat(others)
 
 
@@ -72,7 +82,8 @@ class FrequencyFirstTransform(LibraryTransform):
     @functools.cached_property
     def frequency_counts(self) -> tuple[int, ...]:
         """Frequencies per axis; the last axis keeps those that are not mirror images."""
-        return (*self.lengths[:-1], self.lengths[-1] // 2 + 1)
+        *other_lengths, length = self.lengths
+        return (*other_lengths, length // 2 + 1)
 
     def analyse(self, samples: Tensor, positions: Positions) -> Tensor:
         """Samples (*lead, *J) -> complex spectrum (F, *lead)."""
@@ -80,21 +91,30 @@ class FrequencyFirstTransform(LibraryTransform):
         lead = samples.shape[:-axes]
         flat = samples.reshape(-1, *samples.shape[-axes:])
         if self.recorded:
-            return super().analyse(flat, positions).flatten(1).t().reshape(-1, *lead)
+            natural = super().analyse(flat, positions)
+            return natural.flatten(1).t().reshape(-1, *lead)
         frequencies = math.prod(self.frequency_counts)
         spectrum = samples.new_empty(frequencies, flat.shape[0], dtype=samples.dtype.to_complex())
         step = _transforms_at_a_time(frequencies, samples.element_size())
         for start in range(0, flat.shape[0], step):
             chunk = slice(start, start + step)
-            spectrum[:, chunk] = super().analyse(flat[chunk], positions).flatten(1).t()
+            natural = super().analyse(flat[chunk], positions)
+            spectrum[:, chunk] = natural.flatten(1).t()
+            del natural  # before the next transform allocates
         return spectrum.view(-1, *lead)
 
-    def synthesise(self, spectrum: Tensor, positions: Positions, into: Tensor | None = None) -> Tensor:
+    def synthesise(
+        self,
+        spectrum: Tensor,
+        positions: Positions,
+        into: Tensor | None = None,
+    ) -> Tensor:
         """Complex spectrum (F, *lead) -> samples (*lead, *J) of its inverse; written ``into`` a tensor if given."""
         lead = spectrum.shape[1:]
         natural = spectrum.flatten(1).t().unflatten(1, self.frequency_counts)
         if self.recorded:
-            samples = super().synthesise(natural, positions).unflatten(0, lead)
+            flat = super().synthesise(natural, positions)
+            samples = flat.unflatten(0, lead)
             return samples if into is None else into.copy_(samples)
         counts = tuple(map(len, positions))
         samples = into
@@ -110,12 +130,18 @@ class FrequencyFirstTransform(LibraryTransform):
 
 def _transforms_at_a_time(frequencies: int, item_bytes: int) -> int:
     """Return the number of spectra that are transposed together."""
-    return max(CHUNK_BYTES // (2 * item_bytes * frequencies), CHUNK_TRANSFORMS)
+    spectrum_bytes = 2 * item_bytes * frequencies
+    return max(CHUNK_BYTES // spectrum_bytes, CHUNK_TRANSFORMS)
 
 
-def _spread(samples: Tensor, positions: Positions, lengths: tuple[int, ...]) -> Tensor:
+def _spread(
+    samples: Tensor,
+    positions: Positions,
+    lengths: tuple[int, ...],
+) -> Tensor:
     """Return the samples at their positions, with zeros elsewhere."""
-    whole = samples.new_zeros(*samples.shape[: -len(lengths)], *lengths)
+    lead = samples.shape[: -len(lengths)]
+    whole = samples.new_zeros(*lead, *lengths)
     for source, target in _spread_indices(positions, lengths):
         whole[target] = samples[source]
     return whole
@@ -130,7 +156,9 @@ def _spread_indices(positions: Positions, lengths: tuple[int, ...]) -> tuple[tup
     indices = []
     for segments in itertools.product(*segments_per_axis):
         sources, targets = zip(*segments, strict=True)
-        indices.append(((..., *sources), (..., *targets)))
+        source = (..., *sources)
+        target = (..., *targets)
+        indices.append((source, target))
     return tuple(indices)
 
 
@@ -139,11 +167,16 @@ def _gather(samples: Tensor, place: range, axis: int) -> Tensor:
     indices = _gather_indices(place, samples.shape[axis], axis)
     if len(indices) == 1:
         return samples[indices[0]]
-    return torch.cat([samples[index] for index in indices], axis)
+    segments = [samples[index] for index in indices]
+    return torch.cat(segments, axis)
 
 
 @functools.lru_cache(maxsize=1024)
-def _gather_indices(place: range, length: int, axis: int) -> tuple[Index, ...]:
+def _gather_indices(
+    place: range,
+    length: int,
+    axis: int,
+) -> tuple[Index, ...]:
     """Return the index of each segment of a place along one axis."""
     later_axes = (slice(None),) * (-axis - 1)
     segments = wrapped_segments(place, length)
@@ -160,11 +193,13 @@ def wrapped_segments(place: range, length: int) -> list[tuple[slice, slice]]:
     step = place.step
     count = len(place)
     first = place.start % length
-    before_end = min(math.ceil((length - first) / step), count)
-    stop = first + (before_end - 1) * step + 1
-    segments = [(slice(0, before_end), slice(first, stop, step))]
+    places_left = math.ceil((length - first) / step)
+    before_end = min(places_left, count)
+    last = first + (before_end - 1) * step
+    segments = [(slice(0, before_end), slice(first, last + 1, step))]
     if before_end < count:
+        wrapped = count - before_end
         first = first + before_end * step - length
-        stop = first + (count - before_end - 1) * step + 1
-        segments.append((slice(before_end, count), slice(first, stop, step)))
+        last = first + (wrapped - 1) * step
+        segments.append((slice(before_end, count), slice(first, last + 1, step)))
     return segments

@@ -61,14 +61,31 @@ def _forward_by_channels(
     chunk_plan = dataclasses.replace(conv.plan, channel_chunk=0)
     if isinstance(prepared, Tensor):  # the kernels themselves are not needed
         for channels, problem in cut_channels(conv.problem, conv.plan):
-            forward(input[:, channels], weight, problem, chunk_plan, prepared[channels], into[:, channels])
+            forward(
+                input[:, channels],
+                weight,
+                problem,
+                chunk_plan,
+                prepared[channels],
+                into[:, channels],
+            )
         return
     kernels = dense(weight)
     for channels, problem in cut_channels(conv.problem, conv.plan):
-        forward(input[:, channels], kernels[channels], problem, chunk_plan, into=into[:, channels])
+        forward(
+            input[:, channels],
+            kernels[channels],
+            problem,
+            chunk_plan,
+            into=into[:, channels],
+        )
 
 
-def prepare(weight: Weight, problem: ConvProblem, plan: PassPlan) -> Spectrum:
+def prepare(
+    weight: Weight,
+    problem: ConvProblem,
+    plan: PassPlan,
+) -> Spectrum:
     """Return the kernels' spectra for :func:`forward`, which can be reused while the weight stays the same."""
     return SpectralConv(problem, plan).conjugate_kernel(weight)
 
@@ -195,7 +212,12 @@ def _factored_gradients(
     return input_gradient, None if sums is None else sums.gradients()
 
 
-def _signal_spectra(conv: SpectralConv, y: Spectrum, features: Split, weight: FactoredWeight) -> Spectrum:
+def _signal_spectra(
+    conv: SpectralConv,
+    y: Spectrum,
+    features: Split,
+    weight: FactoredWeight,
+) -> Spectrum:
     """Return the spectra of the input gradient; those of the kernels are mixed for a few frequencies at a time."""
     x = conv.empty_signal(y)
     readout = readout_matrix(weight)
@@ -208,7 +230,12 @@ def _signal_spectra(conv: SpectralConv, y: Spectrum, features: Split, weight: Fa
 class FactorSums:
     """Gradients of the readout and of the features' spectra, summed over signals."""
 
-    def __init__(self, conv: SpectralConv, weight: FactoredWeight, features: Split) -> None:
+    def __init__(
+        self,
+        conv: SpectralConv,
+        weight: FactoredWeight,
+        features: Split,
+    ) -> None:
         self.conv = conv
         self.weight = weight
         self.matrix = weight.readout.to(features.real.dtype).flatten(0, 1)  # (G O I, M)
@@ -219,12 +246,23 @@ class FactorSums:
 
     def add(self, x: Spectrum, y: Spectrum) -> None:
         """Add the contribution of some signals and of the gradients of their outputs."""
-        for frequencies in frequency_chunks(self.weighted.real.shape[0], self.weight):
-            kernels = self.conv.products.weight_gradient(_at(x, frequencies), _at(y, frequencies))
-            self._add_part(kernels.real, self.weighted.real[frequencies], self.features_gradient.real[frequencies])
-            self._add_part(kernels.imag, self.weighted.imag[frequencies], self.features_gradient.imag[frequencies])
+        count = self.weighted.real.shape[0]
+        for frequencies in frequency_chunks(count, self.weight):
+            kernels = self.conv.products.weight_gradient(
+                _at(x, frequencies),
+                _at(y, frequencies),
+            )
+            weighted = self.weighted.at(frequencies)
+            features_gradient = self.features_gradient.at(frequencies)
+            self._add_part(kernels.real, weighted.real, features_gradient.real)
+            self._add_part(kernels.imag, weighted.imag, features_gradient.imag)
 
-    def _add_part(self, kernels: Tensor, weighted: Tensor, features_gradient: Tensor) -> None:
+    def _add_part(
+        self,
+        kernels: Tensor,
+        weighted: Tensor,
+        features_gradient: Tensor,
+    ) -> None:
         """Add the real or the imaginary part."""
         flat = kernels.flatten(1).contiguous()  # (F, G O I)
         features_gradient.addmm_(flat, self.matrix)
@@ -234,7 +272,8 @@ class FactorSums:
     def gradients(self) -> tuple[Tensor, Tensor]:
         """Return the gradients of readout and features."""
         features_gradient = self.conv.features_gradient(self.features_gradient)
-        return self.readout_gradient.view(self.weight.readout.shape), features_gradient
+        readout_gradient = self.readout_gradient.view(self.weight.readout.shape)
+        return readout_gradient, features_gradient
 
 
 def _at(spectrum: Spectrum, frequencies: slice) -> Spectrum:

@@ -39,7 +39,12 @@ class DenseSplit:
         transposed = Split(w.real.mT, w.imag.mT)
         return self._multiply(x, transposed, conjugate="b")
 
-    def input_gradient(self, y: Split, w: Split, into: Split | None = None) -> Split:
+    def input_gradient(
+        self,
+        y: Split,
+        w: Split,
+        into: Split | None = None,
+    ) -> Split:
         if into is None:
             return self._multiply(y, w)
         real, imag = _as_batch(into)
@@ -49,7 +54,12 @@ class DenseSplit:
         torch.bmm(y_real, w_imag, out=imag).baddbmm_(y_imag, w_real)
         return into
 
-    def weight_gradient(self, x: Split, y: Split, total: Split | None = None) -> Split:
+    def weight_gradient(
+        self,
+        x: Split,
+        y: Split,
+        total: Split | None = None,
+    ) -> Split:
         transposed = Split(y.real.mT, y.imag.mT)
         if total is None:
             return self._multiply(transposed, x, conjugate="a")
@@ -60,17 +70,41 @@ class DenseSplit:
         imag.baddbmm_(y_real, x_imag).baddbmm_(y_imag, x_real, alpha=-1)
         return total
 
-    def _multiply(self, a: Split, b: Split, *, conjugate: str = "") -> Split:
+    def _multiply(
+        self,
+        a: Split,
+        b: Split,
+        *,
+        conjugate: str = "",
+    ) -> Split:
         """Return a complex matrix product, computed as four real ones; ``conjugate`` is "a", "b" or "" for neither."""
         shape = a.real.shape[:-1] + b.real.shape[-1:]
         a_real, a_imag = _as_batch(a)
         b_real, b_imag = _as_batch(b)
         sign = 1 if conjugate else -1
-        real = add_product(torch.bmm(a_real, b_real), a_imag, b_imag, sign, in_place=self.in_place)
+        real = add_product(
+            torch.bmm(a_real, b_real),
+            a_imag,
+            b_imag,
+            sign,
+            in_place=self.in_place,
+        )
         if conjugate == "b":
-            imag = add_product(torch.bmm(a_imag, b_real), a_real, b_imag, -1, in_place=self.in_place)
+            imag = add_product(
+                torch.bmm(a_imag, b_real),
+                a_real,
+                b_imag,
+                -1,
+                in_place=self.in_place,
+            )
         else:
-            imag = add_product(torch.bmm(a_real, b_imag), a_imag, b_real, -sign, in_place=self.in_place)
+            imag = add_product(
+                torch.bmm(a_real, b_imag),
+                a_imag,
+                b_real,
+                -sign,
+                in_place=self.in_place,
+            )
         return Split(real.view(shape), imag.view(shape))
 
 
@@ -93,7 +127,12 @@ class PointwiseSplit:
         imag = (x.imag * w_real).addcmul_(x.real, w_imag, value=-1)
         return Split(real, imag)
 
-    def input_gradient(self, y: Split, w: Split, into: Split | None = None) -> Split:
+    def input_gradient(
+        self,
+        y: Split,
+        w: Split,
+        into: Split | None = None,
+    ) -> Split:
         w_real = w.real[:, None]
         w_imag = w.imag[:, None]
         real, imag = into or (None, None)
@@ -101,7 +140,12 @@ class PointwiseSplit:
         imag = torch.mul(y.imag, w_real, out=imag).addcmul_(y.real, w_imag)
         return Split(real, imag)
 
-    def weight_gradient(self, x: Split, y: Split, total: Split | None = None) -> Split:
+    def weight_gradient(
+        self,
+        x: Split,
+        y: Split,
+        total: Split | None = None,
+    ) -> Split:
         real = (x.real * y.real).addcmul_(x.imag, y.imag).sum(1)
         imag = (x.imag * y.real).addcmul_(x.real, y.imag, value=-1).sum(1)
         if total is None:
@@ -128,13 +172,23 @@ class DenseComplex(ComplexProducts):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         return _multiply_complex(x, w.mT)
 
-    def input_gradient(self, y: Tensor, w: Tensor, into: Tensor | None = None) -> Tensor:
+    def input_gradient(
+        self,
+        y: Tensor,
+        w: Tensor,
+        into: Tensor | None = None,
+    ) -> Tensor:
         if into is not None and 1 not in w.shape[-2:]:
             return torch.matmul(y, w, out=into)
         product = _multiply_complex(y, w)
         return product if into is None else into.copy_(product)
 
-    def weight_gradient(self, x: Tensor, y: Tensor, total: Tensor | None = None) -> Tensor:
+    def weight_gradient(
+        self,
+        x: Tensor,
+        y: Tensor,
+        total: Tensor | None = None,
+    ) -> Tensor:
         if x.shape[-1] < y.shape[-1]:
             # Conjugate the smaller factor, and then the result.
             product = _multiply_complex(x.mH, y).conj_physical_().mT
@@ -161,10 +215,20 @@ class PointwiseComplex(ComplexProducts):
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         return x * w
 
-    def input_gradient(self, y: Tensor, w: Tensor, into: Tensor | None = None) -> Tensor:
+    def input_gradient(
+        self,
+        y: Tensor,
+        w: Tensor,
+        into: Tensor | None = None,
+    ) -> Tensor:
         return torch.mul(y, w, out=into)
 
-    def weight_gradient(self, x: Tensor, y: Tensor, total: Tensor | None = None) -> Tensor:
+    def weight_gradient(
+        self,
+        x: Tensor,
+        y: Tensor,
+        total: Tensor | None = None,
+    ) -> Tensor:
         y = y.conj_physical()
         if self.recorded or len(x) > FEW_SIGNALS:
             product = (x * y).sum(0)

@@ -31,10 +31,19 @@ class Transform(Protocol[S]):
     def analyse(self, samples: Tensor, positions: Positions) -> S:
         """Return the spectrum of samples."""
 
-    def synthesise(self, spectrum: S, positions: Positions, into: Tensor | None = None) -> Tensor:
+    def synthesise(
+        self,
+        spectrum: S,
+        positions: Positions,
+        into: Tensor | None = None,
+    ) -> Tensor:
         """Return the samples of a spectrum, written ``into`` a tensor if given."""
 
-    def frequency_weights(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+    def frequency_weights(
+        self,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> Tensor:
         """Return how often each frequency counts in a sum over all of them, over the number of samples."""
 
 
@@ -47,10 +56,20 @@ class Products(Protocol[S]):
     def forward(self, x: S, w: S) -> S:
         """Return the spectra of outputs."""
 
-    def input_gradient(self, y: S, w: S, into: S | None = None) -> S:
+    def input_gradient(
+        self,
+        y: S,
+        w: S,
+        into: S | None = None,
+    ) -> S:
         """Return the spectra of signals, written ``into`` others if given."""
 
-    def weight_gradient(self, x: S, y: S, total: S | None = None) -> S:
+    def weight_gradient(
+        self,
+        x: S,
+        y: S,
+        total: S | None = None,
+    ) -> S:
         """Return the spectra of kernels, added to ``total`` if given."""
 
 
@@ -100,7 +119,9 @@ class SpectralConv:
         """Return the spectra of the kernels, mixed from those of the features where these are fewer."""
         if self.uses_factors(weight):
             return self._mix_all(self.features(weight), weight)
-        kernels = at_least_float32(dense(weight)).reshape(*self._kernel_lead, *weight.shape[2:])
+        kernels = at_least_float32(dense(weight))
+        _, _, *size = kernels.shape
+        kernels = kernels.reshape(*self._kernel_lead, *size)
         return self.transform.analyse(kernels, self.geometry.kernel)
 
     def conjugate_kernel(self, weight: Weight) -> Spectrum:
@@ -112,7 +133,12 @@ class SpectralConv:
         spectrum = self.transform.analyse(at_least_float32(weight.features), self.geometry.kernel)
         return Split(spectrum.real, spectrum.imag)
 
-    def mix(self, features: Split, readout: Tensor, into: Tensor | None = None) -> Spectrum:
+    def mix(
+        self,
+        features: Split,
+        readout: Tensor,
+        into: Tensor | None = None,
+    ) -> Spectrum:
         """Return the spectra of the kernels at some frequencies, from the :func:`readout_matrix`.
 
         Complex spectra are written ``into`` a tensor if given.
@@ -123,7 +149,11 @@ class SpectralConv:
             return Split(real, imag)
         return torch.complex(real, imag, out=into)
 
-    def _mix_all(self, features: Split, weight: FactoredWeight) -> Spectrum:
+    def _mix_all(
+        self,
+        features: Split,
+        weight: FactoredWeight,
+    ) -> Spectrum:
         """Return the spectra of the kernels; complex ones are computed for a few frequencies at a time."""
         readout = readout_matrix(weight)
         count = features.real.shape[0]
@@ -140,9 +170,14 @@ class SpectralConv:
         spectrum = gradient if self.plan.matrices else torch.complex(*gradient)
         return self.transform.synthesise(spectrum, self.geometry.kernel)
 
-    def kernel_gradient(self, gradient: Spectrum, weight: Weight) -> tuple[Tensor, ...]:
+    def kernel_gradient(
+        self,
+        gradient: Spectrum,
+        weight: Weight,
+    ) -> tuple[Tensor, ...]:
         """Return the gradients of the weight's tensors from that of the kernels' spectra."""
-        kernels = self.transform.synthesise(gradient, self.geometry.kernel).reshape(weight.shape)
+        kernels = self.transform.synthesise(gradient, self.geometry.kernel)
+        kernels = kernels.reshape(weight.shape)
         return gradients_of_factors(kernels, weight)
 
     # Signals and outputs ------------------------------------------------------------------------------------------
@@ -163,7 +198,11 @@ class SpectralConv:
             gradient = self._groups_first(gradient)
         return self.transform.analyse(gradient, self.geometry.output)
 
-    def to_output(self, spectrum: Spectrum, into: Tensor | None = None) -> Tensor:
+    def to_output(
+        self,
+        spectrum: Spectrum,
+        into: Tensor | None = None,
+    ) -> Tensor:
         """Return the outputs (B, G O, *T) of spectra, written ``into`` a tensor if given."""
         if not self._rearranges:
             return self.transform.synthesise(spectrum, self.geometry.output, into)
@@ -190,7 +229,11 @@ class SpectralConv:
         signal = join_signal(signal, self.problem, self.plan.tile)
         return into.add_(signal) if self.plan.tile_rows else into.copy_(signal)
 
-    def empty_gradient(self, input: Tensor, into: Tensor | None = None) -> Tensor:
+    def empty_gradient(
+        self,
+        input: Tensor,
+        into: Tensor | None = None,
+    ) -> Tensor:
         """Return the tensor for the gradient of the input; zeros if ranges of tiles, which overlap, are added."""
         gradient = torch.empty_like(input, memory_format=torch.contiguous_format) if into is None else into
         return gradient.zero_() if self.plan.tile_rows else gradient
@@ -201,10 +244,12 @@ class SpectralConv:
         if not self.depthwise:
             channels //= self.problem.groups
         if isinstance(outputs, Split):
-            real = outputs.real.new_empty((*outputs.real.shape[:-1], channels))
-            imag = outputs.imag.new_empty((*outputs.imag.shape[:-1], channels))
+            shape = (*outputs.real.shape[:-1], channels)
+            real = outputs.real.new_empty(shape)
+            imag = outputs.imag.new_empty(shape)
             return Split(real, imag)
-        return outputs.new_empty((*outputs.shape[:-1], channels))
+        shape = (*outputs.shape[:-1], channels)
+        return outputs.new_empty(shape)
 
     def _groups_first(self, values: Tensor) -> Tensor:
         """(B, G I, ...) -> (G, B, I, ...)."""

@@ -23,9 +23,16 @@ def tile_problem(problem: ConvProblem, tile: tuple[int, ...]) -> ConvProblem:
     signal = []
     counts = tile_counts(problem, tile)
     for axis, outputs in enumerate(tile):
+        stride = problem.stride[axis]
+        extent = problem.extent[axis]
         batch *= counts[axis]
-        signal.append((outputs - 1) * problem.stride[axis] + problem.extent[axis])
-    return dataclasses.replace(problem, batch=batch, signal=tuple(signal), padding=((0, 0),) * len(signal))
+        signal.append((outputs - 1) * stride + extent)
+    return dataclasses.replace(
+        problem,
+        batch=batch,
+        signal=tuple(signal),
+        padding=((0, 0),) * len(tile),
+    )
 
 
 def tile_counts(problem: ConvProblem, tile: tuple[int, ...]) -> tuple[int, ...]:
@@ -36,28 +43,43 @@ def tile_counts(problem: ConvProblem, tile: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def cut_signal(input: Tensor, problem: ConvProblem, tile: tuple[int, ...]) -> Tensor:
+def cut_signal(
+    input: Tensor,
+    problem: ConvProblem,
+    tile: tuple[int, ...],
+) -> Tensor:
     """(B, C, *S) -> (B tiles, C, *tile signal); neighbours overlap by the kernel's extent less one stride."""
     size = tile_problem(problem, tile).signal
     tiles = F.pad(input, _margins(problem, tile))
     for axis, outputs in enumerate(tile):
-        tiles = tiles.unfold(2 + axis, size[axis], outputs * problem.stride[axis])
+        step = outputs * problem.stride[axis]
+        tiles = tiles.unfold(2 + axis, size[axis], step)
     return _tiles_first(tiles, len(tile))
 
 
-def cut_output(output: Tensor, problem: ConvProblem, tile: tuple[int, ...]) -> Tensor:
+def cut_output(
+    output: Tensor,
+    problem: ConvProblem,
+    tile: tuple[int, ...],
+) -> Tensor:
     """(B, O, *T) -> (B tiles, O, *tile), with zeros where the last tiles extend beyond the end."""
     counts = tile_counts(problem, tile)
-    excess = []
+    margins = []
     for axis, outputs in enumerate(tile):
-        excess.append((0, counts[axis] * outputs - output.shape[2 + axis]))
-    tiles = F.pad(output, _last_axis_first(excess))
+        covered = counts[axis] * outputs
+        excess = covered - output.shape[2 + axis]
+        margins.append((0, excess))
+    tiles = F.pad(output, _last_axis_first(margins))
     for axis, outputs in enumerate(tile):
         tiles = tiles.unfold(2 + axis, outputs, outputs)
     return _tiles_first(tiles, len(tile))
 
 
-def join_output(tiles: Tensor, problem: ConvProblem, tile: tuple[int, ...]) -> Tensor:
+def join_output(
+    tiles: Tensor,
+    problem: ConvProblem,
+    tile: tuple[int, ...],
+) -> Tensor:
     """(B tiles, O, *tile) -> (B, O, *T), the inverse of :func:`cut_output`."""
     counts = tile_counts(problem, tile)
     axes = len(tile)
@@ -67,34 +89,48 @@ def join_output(tiles: Tensor, problem: ConvProblem, tile: tuple[int, ...]) -> T
     for axis in range(axes):
         order += [1 + axis, 2 + axes + axis]
         sizes.append(counts[axis] * tile[axis])
-    whole = tiles.permute(order).flatten(2).unflatten(2, sizes)
-    return whole[last_axes(slice(outputs) for outputs in problem.output_size)]
+    interleaved = tiles.permute(order)
+    whole = interleaved.flatten(2).unflatten(2, sizes)
+    inside = last_axes(slice(outputs) for outputs in problem.output_size)
+    return whole[inside]
 
 
-def join_signal(tiles: Tensor, problem: ConvProblem, tile: tuple[int, ...]) -> Tensor:
+def join_signal(
+    tiles: Tensor,
+    problem: ConvProblem,
+    tile: tuple[int, ...],
+) -> Tensor:
     """(B tiles, C, *tile signal) -> (B, C, *S), the adjoint of :func:`cut_signal`: overlapping samples are added."""
     counts = tile_counts(problem, tile)
     axes = len(tile)
     tiles = tiles.view(-1, *counts, *tiles.shape[1:])
     for axis, outputs in enumerate(tile):
         # The next tile index is at 1; its samples are behind the channels and the axes joined so far.
-        pairs = tiles.movedim(1, -1).movedim(1 + axes - axis, -1)
-        tiles = _overlap_add(pairs, outputs * problem.stride[axis])
-    return F.pad(tiles, [-side for side in _margins(problem, tile)])
+        samples_axis = 1 + axes - axis
+        pairs = tiles.movedim(1, -1).movedim(samples_axis, -1)
+        step = outputs * problem.stride[axis]
+        tiles = _overlap_add(pairs, step)
+    margins = _margins(problem, tile)
+    return F.pad(tiles, [-side for side in margins])
 
 
 def _overlap_add(tiles: Tensor, step: int) -> Tensor:
     """(..., N, size) -> (..., length): tile ``n`` is added from sample ``n step`` on."""
     count, size = tiles.shape[-2:]
     steps_per_tile = -(-size // step)
-    whole = tiles.new_empty(*tiles.shape[:-2], count + steps_per_tile - 1, step)
-    whole[..., :count, :size] = tiles[..., :step]
+    total_steps = count + steps_per_tile - 1
+    whole = tiles.new_empty(*tiles.shape[:-2], total_steps, step)
+    first_steps = tiles[..., :step]
+    whole[..., :count, :size] = first_steps
     whole[..., :count, size:] = 0
     whole[..., count:, :] = 0
     for index in range(1, steps_per_tile):
-        overlap = tiles[..., index * step : (index + 1) * step]
-        whole[..., index : index + count, : overlap.shape[-1]] += overlap
-    return whole.flatten(-2)[..., : (count - 1) * step + size]
+        first = index * step
+        overlap = tiles[..., first : first + step]
+        width = overlap.shape[-1]
+        whole[..., index : index + count, :width] += overlap
+    length = (count - 1) * step + size
+    return whole.flatten(-2)[..., :length]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -110,7 +146,8 @@ def _margins(problem: ConvProblem, tile: tuple[int, ...]) -> list[int]:
         before, _ = problem.padding[axis]
         step = tile[axis] * problem.stride[axis]
         covered = (counts[axis] - 1) * step + size[axis]
-        margins.append((before, covered - samples - before))
+        after = covered - samples - before
+        margins.append((before, after))
     return _last_axis_first(margins)
 
 
@@ -121,8 +158,12 @@ def _last_axis_first(pairs: Sequence[tuple[int, int]]) -> list[int]:
 
 def _tiles_first(tiles: Tensor, axes: int) -> Tensor:
     """(B, C, *N, *size) -> (B N, C, *size)."""
-    order = (0, *range(2, 2 + axes), 1, *range(2 + axes, 2 + 2 * axes))
-    return tiles.permute(order).reshape(-1, tiles.shape[1], *tiles.shape[2 + axes :])
+    channels = tiles.shape[1]
+    size = tiles.shape[2 + axes :]
+    tile_axes = range(2, 2 + axes)
+    sample_axes = range(2 + axes, 2 + 2 * axes)
+    ordered = tiles.permute(0, *tile_axes, 1, *sample_axes)
+    return ordered.reshape(-1, channels, *size)
 
 
 class TileRange(NamedTuple):
@@ -153,15 +194,17 @@ def cut_tile_rows(problem: ConvProblem, plan: PassPlan) -> list[TileRange]:
         stop = min(first + step, outputs)
         low = first * stride - before
         high = (stop - 1) * stride + extent - before
-        inside = slice(max(low, 0), min(high, problem.signal[0]))
-        if inside.start >= inside.stop:
+        start = max(low, 0)
+        end = min(high, problem.signal[0])
+        if start >= end:
             continue
+        padding = (start - low, high - end)
         range_problem = dataclasses.replace(
             problem,
-            signal=(inside.stop - inside.start, *problem.signal[1:]),
-            padding=((inside.start - low, high - inside.stop), *problem.padding[1:]),
+            signal=(end - start, *problem.signal[1:]),
+            padding=(padding, *problem.padding[1:]),
         )
-        ranges.append(TileRange(range_problem, inside, slice(first, stop)))
+        ranges.append(TileRange(range_problem, slice(start, end), slice(first, stop)))
     return ranges
 
 
@@ -175,6 +218,7 @@ def cut_channels(problem: ConvProblem, plan: PassPlan) -> list[tuple[slice, Conv
     """
     chunks = []
     for start in range(0, problem.groups, plan.channel_chunk):
-        count = min(plan.channel_chunk, problem.groups - start)
-        chunks.append((slice(start, start + count), problem.of_channels(count)))
+        stop = min(start + plan.channel_chunk, problem.groups)
+        chunk_problem = problem.of_channels(stop - start)
+        chunks.append((slice(start, stop), chunk_problem))
     return chunks
