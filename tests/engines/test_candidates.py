@@ -70,7 +70,7 @@ def test_chunks_change_nothing(name, features, engine):
     """Also where the last chunk is smaller than the others, and where one holds all."""
     seven = {**CASES[name], "input": (7, *CASES[name]["input"][1:])}
     step = plan_conv(problem_of(seven), engine).forward
-    check(seven, [dataclasses.replace(step, chunk=chunk) for chunk in (1, 3, 7, 100)], features=features)
+    check(seven, [dataclasses.replace(step, batch_chunk=chunk) for chunk in (1, 3, 7, 100)], features=features)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -94,7 +94,7 @@ def test_large_direct_convolutions_go_by_parts_of_the_batch():
 
     def chunks(batch, channels=24, out=24, length=8192):
         problem = ConvProblem(batch, channels, out, (length,), (9,), padding=((4, 4),))
-        return [plan.chunk for plan in candidates(problem, "direct")]
+        return [plan.batch_chunk for plan in candidates(problem, "direct")]
 
     assert chunks(42) == [0]
     assert chunks(43) == [15]
@@ -104,7 +104,7 @@ def test_large_direct_convolutions_go_by_parts_of_the_batch():
     assert chunks(3, length=2**20) == [1]
     assert chunks(1, length=2**20) == [0]
     images = ConvProblem(16, 24, 24, (256, 256), (3, 3), padding=((1, 1),) * 2)
-    assert {plan.chunk for plan in candidates(images, "direct")} == {2}
+    assert {plan.batch_chunk for plan in candidates(images, "direct")} == {2}
     assert "direct, 16 signals at a time" in plan_conv(ConvProblem(64, 24, 24, (8192,), (3,)), "direct").explain()
 
 
@@ -113,7 +113,7 @@ def test_parts_of_the_batch_are_as_large_as_the_channels_are_many():
 
     def chunk(channels, side, batch):
         problem = ConvProblem(batch, channels, channels, (side,) * 2, (33, 33), padding=((16, 16),) * 2)
-        return next(candidates(problem, "dft")).chunk
+        return next(candidates(problem, "dft")).batch_chunk
 
     assert chunk(48, 32, 64) == 32  # half of the batch, not a fifth
     assert chunk(24, 128, 16) == 0  # all of it, not four at a time

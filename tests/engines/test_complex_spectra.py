@@ -8,29 +8,30 @@ from flexkern.engines.choice.candidates import candidates
 from flexkern.engines.spectral import fft
 from flexkern.engines.spectral.fft import FrequencyFirstTransform
 from flexkern.engines.spectral.products import DenseComplex
-from flexkern.engines.spectral.tiling import block_problem
+from flexkern.engines.spectral.tiling import tile_problem
 
 
 @pytest.mark.parametrize("lengths", [(24,), (8, 10), (4, 6, 8)])
-@pytest.mark.parametrize("part_bytes", [1, 2**20])
-def test_parts_make_no_difference(lengths, part_bytes, monkeypatch):
-    monkeypatch.setattr(fft, "PART_BYTES", part_bytes)
+@pytest.mark.parametrize("chunk_bytes", [1, 2**20])
+def test_parts_make_no_difference(lengths, chunk_bytes, monkeypatch):
+    monkeypatch.setattr(fft, "CHUNK_BYTES", chunk_bytes)
     transform, positions = FrequencyFirstTransform(lengths), tuple(range(-1, n - 2) for n in lengths)
     samples = torch.randn(5, 7, *(len(p) for p in positions), dtype=torch.float64)
-    plain = transform.analyse(samples, positions)  # gradients are recorded, so in one piece
+    whole_transform = FrequencyFirstTransform(lengths, recorded=True)
+    spectrum = whole_transform.analyse(samples, positions)
     with torch.no_grad():
-        parts = transform.analyse(samples, positions)
-        back = transform.synthesise(parts, positions)
+        chunked = transform.analyse(samples, positions)
+        restored = transform.synthesise(chunked, positions)
     whole = torch.zeros(5, 7, *lengths, dtype=torch.float64)
     whole[(..., *(slice(0, len(p)) for p in positions))] = samples
     shifted = torch.roll(whole, tuple(p.start for p in positions), tuple(range(-len(lengths), 0)))
     axes = tuple(range(-len(lengths), 0))
     expected = torch.fft.rfftn(shifted, dim=axes).flatten(2).permute(2, 0, 1)
-    assert torch.allclose(plain, expected, atol=1e-12)
-    assert torch.allclose(parts, expected, atol=1e-12)
-    assert parts.is_contiguous()
-    assert torch.allclose(back, samples, atol=1e-12)
-    assert torch.allclose(transform.synthesise(plain, positions), samples, atol=1e-12)
+    assert torch.allclose(spectrum, expected, atol=1e-12)
+    assert torch.allclose(chunked, expected, atol=1e-12)
+    assert chunked.is_contiguous()
+    assert torch.allclose(restored, samples, atol=1e-12)
+    assert torch.allclose(whole_transform.synthesise(spectrum, positions), samples, atol=1e-12)
 
 
 def test_results_are_written_into_any_tensor():
@@ -68,4 +69,4 @@ def test_blocks_fill_the_transforms_of_the_library():
     plans = [plan for plan in candidates(problem, "overlap_save") if not plan.matrices]
     assert plans
     for plan in plans:
-        assert block_problem(problem, plan.block).minimum_lengths == plan.lengths
+        assert tile_problem(problem, plan.tile).minimum_lengths == plan.lengths

@@ -163,7 +163,7 @@ def test_memory_that_the_system_clears_has_a_price():
     assert cleared(one, "direct") == pytest.approx(3 * result)  # two more in the library's own order
     assert cleared(one, "direct", "weight_gradient") == pytest.approx(2 * result)
     depthwise = dataclasses.replace(large, in_channels=24, groups=24)
-    whole = dataclasses.replace(plan_conv(depthwise, "fft").forward, chunk=0, channels=0)
+    whole = dataclasses.replace(plan_conv(depthwise, "fft").forward, batch_chunk=0, channel_chunk=0)
     spectra = 2 * 8 * 64 * 24 * (whole.lengths[0] // 2 + 1)
     found = dear.seconds(depthwise, whole, "forward") - costs.CostModel.shipped().seconds(depthwise, whole, "forward")
     assert found == pytest.approx(result + spectra)

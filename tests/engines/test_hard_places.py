@@ -13,9 +13,9 @@ from flexkern.engines.choice.candidates import SPECTRA_BYTES, fast_length
 from flexkern.engines.choice.chooser import make_plan
 from flexkern.engines.convolve import prepare
 from flexkern.engines.plan import PassPlan
-from flexkern.engines.spectral.dft import _KEPT, Kept, MatrixTransform
+from flexkern.engines.spectral.dft import _STAGES, CACHE_BYTES, MatrixTransform, TensorCache
 from flexkern.engines.spectral.fft import FrequencyFirstTransform
-from flexkern.engines.spectral.tiling import block_problem
+from flexkern.engines.spectral.tiling import tile_problem
 from flexkern.engines.weight import from_factors
 from tolerances import assert_matches
 
@@ -26,7 +26,7 @@ DOUBLE = {"dtype": torch.float64, "requires_grad": True}
 @EACH
 def test_gradients_of_gradients_of_a_chunked_plan(engine):
     problem = ConvProblem(3, 2, 2, (6, 5), (3, 3), padding=((1, 1),) * 2)
-    steps = [dataclasses.replace(step, chunk=1) for step in plan_conv(problem, engine).passes]
+    steps = [dataclasses.replace(step, batch_chunk=1) for step in plan_conv(problem, engine).passes]
     plan = Plan(problem, *steps)
     arguments = torch.randn(3, 2, 6, 5, **DOUBLE), torch.randn(2, 2, 3, 3, **DOUBLE)
     assert torch.autograd.gradgradcheck(lambda x, w: run(x, w, plan), arguments, fast_mode=True)
@@ -127,7 +127,7 @@ def test_opcheck_of_the_compiled_gradients(engine, needs):
     x, gradient, weight = torch.randn(2, 4, 9), torch.randn(2, 6, 9), torch.randn(6, 4, 3)
     factored = [torch.randn(6, 4, 2), torch.randn(2, 3)]
     for held in ([weight], factored):
-        options = (held, [1], [1, 1], [1], 1, ",".join([engine] * 3), needs)
+        options = (held, [1, 1, 1, 1, 1], ",".join([engine] * 3), needs)
         torch.library.opcheck(torch.ops.flexkern.convolve_gradients, (gradient, x, *options))
         counts = len(torch.ops.flexkern.convolve_gradients(gradient, x, *options))
         assert counts == needs[0] + len(held) * needs[1]
@@ -170,18 +170,18 @@ def test_export_leaves_nothing_behind(engine):
     assert_matches(layer(x), layer(x.clone()))
 
 
-def test_matrices_are_kept_within_bounds():
-    kept = Kept(lambda made: [made], limit=1000)
-    first = kept.get("first", lambda: torch.ones(50))
-    assert kept.get("first", lambda: torch.zeros(50)) is first
+def test_matrices_are_cached_within_bounds():
+    cache = TensorCache(lambda tensor: [tensor], limit=1000)
+    first = cache.get("first", lambda: torch.ones(50))
+    assert cache.get("first", lambda: torch.zeros(50)) is first
     for number in range(10):
-        kept.get(number, lambda: torch.ones(50))
-    assert kept.get("first", lambda: torch.zeros(50)) is not first  # 200 bytes each: five are kept
-    assert kept.get("large", lambda: torch.ones(100)) is not kept.get("large", lambda: torch.ones(100))
+        cache.get(number, lambda: torch.ones(50))
+    assert cache.get("first", lambda: torch.zeros(50)) is not first  # 200 bytes each: five fit
+    assert cache.get("large", lambda: torch.ones(100)) is not cache.get("large", lambda: torch.ones(100))
     x = torch.randn(3, 30)
     for length in range(30, 400):
         MatrixTransform((length,)).analyse(x, (range(30),))
-    assert sum(map(_KEPT._bytes, _KEPT._entries.values())) <= 2**26
+    assert 0 < _STAGES.nbytes <= CACHE_BYTES
 
 
 class Priced:
@@ -245,9 +245,9 @@ def test_pieces_of_a_signal_change_nothing(name, factored, rows):
     block = (7, 8)[: len(problem.signal)]
     steps = []
     for matrices in (True, False):
-        lengths = block_problem(problem, block).minimum_lengths
+        lengths = tile_problem(problem, block).minimum_lengths
         lengths = lengths if matrices else tuple(map(fast_length, lengths))
-        steps.append(PassPlan("overlap_save", lengths, block=block, matrices=matrices, rows=rows))
+        steps.append(PassPlan("overlap_save", lengths, tile=block, matrices=matrices, tile_rows=rows))
     x = torch.randn(problem.batch, problem.in_channels, *problem.signal, **DOUBLE)
     per_group = problem.in_channels // problem.groups
     held = [torch.randn(problem.out_channels, per_group, *problem.kernel, **DOUBLE)]
@@ -278,7 +278,7 @@ CHANNELS = {
 @pytest.mark.parametrize("name", CHANNELS)
 def test_lots_of_channels_change_nothing(name, factored, channels, chunk):
     problem = CHANNELS[name]
-    step = dataclasses.replace(plan_conv(problem, "fft").forward, channels=channels, chunk=chunk)
+    step = dataclasses.replace(plan_conv(problem, "fft").forward, channel_chunk=channels, batch_chunk=chunk)
     x = torch.randn(problem.batch, problem.groups, *problem.signal, **DOUBLE)
     held = [torch.randn(problem.groups, 1, *problem.kernel, **DOUBLE)]
     if factored:
@@ -299,16 +299,16 @@ def test_lots_of_channels_change_nothing(name, factored, channels, chunk):
 def test_large_spectra_go_by_lots_of_channels():
     """Tensors beyond what caches hold, or beyond 32 MB, which the system clears at every call."""
     long = ConvProblem(1, 64, 64, (262_144,), (65_537,), padding=((32_768,) * 2,), groups=64)
-    assert plan_conv(long, "fft").forward.channels == 8
+    assert plan_conv(long, "fft").forward.channel_chunk == 8
     assert "8 channels at a time" in plan_conv(long, "fft").explain()
     small = ConvProblem(8, 64, 64, (32, 32), (33, 33), padding=((16, 16),) * 2, groups=64)
-    assert plan_conv(small, "fft").forward.channels == 0
+    assert plan_conv(small, "fft").forward.channel_chunk == 0
 
 
 def test_a_long_signal_goes_by_pieces():
     long = ConvProblem(1, 30, 30, (480_000,), (1301,), padding=((1300, 0),))
-    assert plan_conv(long, "overlap_save").forward.rows > 0
-    assert "blocks of the first axis at a time" in plan_conv(long, "overlap_save").explain()
+    assert plan_conv(long, "overlap_save").forward.tile_rows > 0
+    assert "rows of tiles at a time" in plan_conv(long, "overlap_save").explain()
 
 
 @pytest.mark.parametrize("lies_last", [False, True])
@@ -319,11 +319,11 @@ def test_direct_parts_keep_the_layout(shape, converts, lies_last):
     x = torch.randn(shape, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     weight, bias = torch.randn(4, 3, *(3,) * (len(shape) - 2), **DOUBLE), torch.randn(4, **DOUBLE)
     problem = ConvProblem(5, 3, 4, shape[2:], weight.shape[2:], channels_last=lies_last)
-    plans = [Plan(problem, *(PassPlan("direct", chunk=chunk, channels_last=converts),) * 3) for chunk in (0, 2)]
+    plans = [Plan(problem, *(PassPlan("direct", batch_chunk=chunk, channels_last=converts),) * 3) for chunk in (0, 2)]
     whole, parts = (run(x, weight, plan, bias) for plan in plans)
     assert not plans[1].by_torch
     assert_matches(parts, whole)
-    assert direct.lies_last(parts) == lies_last  # torch itself does not always keep it
+    assert direct.lies_channels_last(parts) == lies_last  # torch itself does not always keep it
     for one, other in zip(
         *(torch.autograd.grad(y.square().sum(), (x, weight, bias)) for y in (parts, whole)), strict=True
     ):
@@ -342,7 +342,7 @@ def test_direct_parts_with_uneven_padding(needs, lies_last):
     problem = ConvProblem(5, 3, 4, (6, 7), (3, 3), padding=((2, 0), (-1, 3)), channels_last=lies_last)
     found = []
     for chunk in (0, 2):
-        y = run(held["x"], held["w"], Plan(problem, *(PassPlan("direct", chunk=chunk, channels_last=True),) * 3))
+        y = run(held["x"], held["w"], Plan(problem, *(PassPlan("direct", batch_chunk=chunk, channels_last=True),) * 3))
         gradient = torch.ones((), dtype=y.dtype).expand(y.shape)
         found.append((y, *torch.autograd.grad(y, [held[name] for name in needs], gradient)))
     for one, other in zip(*found, strict=True):
@@ -356,7 +356,7 @@ def test_direct_parts_add_up_in_float32():
 
     def gradient(dtype, chunk):
         weight = w.to(dtype).requires_grad_()
-        y = run(x.to(dtype), weight, Plan(problem, *(PassPlan("direct", chunk=chunk),) * 3))
+        y = run(x.to(dtype), weight, Plan(problem, *(PassPlan("direct", batch_chunk=chunk),) * 3))
         return torch.autograd.grad(y.sum(), weight)[0].double()
 
     exact = gradient(torch.float64, 0)
@@ -364,9 +364,9 @@ def test_direct_parts_add_up_in_float32():
 
 
 def test_only_a_processor_convolves_in_parts():
-    plan = Plan(ConvProblem(4, 1, 1, (8,), (3,)), *(PassPlan("direct", chunk=1),) * 3)
-    assert direct._goes_in_parts(torch.empty(4, 1, 8), plan.forward)
-    assert not direct._goes_in_parts(torch.empty(4, 1, 8, device="meta"), plan.forward)
+    plan = Plan(ConvProblem(4, 1, 1, (8,), (3,)), *(PassPlan("direct", batch_chunk=1),) * 3)
+    assert direct._runs_in_chunks(torch.empty(4, 1, 8), plan.forward)
+    assert not direct._runs_in_chunks(torch.empty(4, 1, 8, device="meta"), plan.forward)
 
 
 def test_a_large_direct_convolution_is_exported_as_torchs_own():
@@ -377,7 +377,7 @@ def test_a_large_direct_convolution_is_exported_as_torchs_own():
             return convolve(x, torch.ones(24, 24, 9, 9), padding=((4, 4),) * 2, engine="direct")
 
     x = torch.randn(1, 24, 192, 192)
-    assert plan_conv(ConvProblem(16, 24, 24, (192, 192), (9, 9), padding=((4, 4),) * 2), "direct").forward.chunk
+    assert plan_conv(ConvProblem(16, 24, 24, (192, 192), (9, 9), padding=((4, 4),) * 2), "direct").forward.batch_chunk
     names = [str(node.target) for node in torch.export.export(Layer(), (x,)).graph.nodes]
     assert any("conv2d" in name for name in names)
     assert not any("flexkern" in name for name in names)
@@ -401,7 +401,7 @@ def test_many_gradients_of_parts_at_once(engine):
     """vmap over ``torch.autograd.grad`` of an output that was computed in parts."""
     x = torch.randn(4, 2, 16, **DOUBLE).requires_grad_()
     problem = ConvProblem(4, 2, 2, (16,), (3,), padding=((1, 1),))
-    step = dataclasses.replace(plan_conv(problem, engine).forward, chunk=1)
+    step = dataclasses.replace(plan_conv(problem, engine).forward, batch_chunk=1)
     y = run(x, torch.randn(2, 2, 3, **DOUBLE), Plan(problem, step, step, step))
 
     def gradient(of):
@@ -418,7 +418,7 @@ def test_a_batch_in_chunks_without_gradients(shape, engine, monkeypatch):
     axes = len(shape) - 2
     problem = ConvProblem(shape[0], 8, 8, shape[2:], (9,) * axes, padding=((4, 4),) * axes)
     plan = make_plan(problem, engine)
-    assert plan.forward.chunk or plan.forward.rows
+    assert plan.forward.batch_chunk or plan.forward.tile_rows
     x, weight = torch.randn(shape, **DOUBLE), torch.randn(8, 8, *(9,) * axes, **DOUBLE)
     assert torch.is_grad_enabled()  # grad mode is on, but nothing needs a gradient
     assert_matches(run(x, weight, plan), run(x, weight, make_plan(problem, "direct")))

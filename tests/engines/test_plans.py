@@ -89,16 +89,16 @@ def test_lengths_are_no_longer_than_the_padded_signal_needs(name, engine):
 def test_fields_say_what_an_engine_needs(name):
     problem = PROBLEMS[name]
     for step in plan_conv(problem, "direct").passes:
-        assert (step.lengths, step.block, step.chunk) == ((), (), 0)
+        assert (step.lengths, step.tile, step.batch_chunk) == ((), (), 0)
     for engine in ("fft", "dft"):
         for step in plan_conv(problem, engine).passes:
             assert len(step.lengths) == len(problem.signal)
-            assert step.block == ()
-            assert 0 <= step.chunk < problem.batch
+            assert step.tile == ()
+            assert 0 <= step.batch_chunk < problem.batch
     for step in plan_conv(problem, "overlap_save").passes:
-        assert len(step.lengths) == len(step.block) == len(problem.signal)
-        assert all(1 <= b <= out for b, out in zip(step.block, problem.output_size, strict=True))
-        assert all(length >= b for b, length in zip(step.block, step.lengths, strict=True))
+        assert len(step.lengths) == len(step.tile) == len(problem.signal)
+        assert all(1 <= b <= out for b, out in zip(step.tile, problem.output_size, strict=True))
+        assert all(length >= b for b, length in zip(step.tile, step.lengths, strict=True))
 
 
 @given(problems())
@@ -128,7 +128,7 @@ def test_explain_says_sizes_engines_and_reasons(name):
         assert words in text
         assert step.engine in text
         assert "x".join(map(str, step.lengths)) in text
-        assert "x".join(map(str, step.block)) in text
+        assert "x".join(map(str, step.tile)) in text
     assert set(ENGINES) <= set(re.findall(r"\w+", text))  # what the other engines were expected to cost
     assert not re.search(r"[A-Z]\w*\(|=\w", text), "a repr is no words"
 

@@ -1,8 +1,7 @@
-"""The one entry to all engines."""
+"""The entry to all engines."""
 
 import functools
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,16 +9,17 @@ from torch import Tensor
 
 from .._support.precision import autocast_off
 from .._support.tracing import compiling, transforming
-from . import direct
+from . import spectral
 from .autograd import Convolution, forward_pass
-from .choice.chooser import plan_conv
-from .choice.cost_model import CostModel
-from .choice.machine import load_costs
+from .choice import CostModel, load_costs, plan_conv
 from .compiled import traced_convolution
+from .direct import lies_channels_last
 from .plan import ConvProblem, Padding, Plan
-from .spectral import passes
-from .spectral.spectra import Spectrum
-from .weight import FactoredWeight, Weight, factors
+from .spectral import Spectrum
+from .weight import Weight, factors
+
+_Geometry = tuple[tuple[int, ...], Padding, tuple[int, ...], int]
+"""Stride, padding, dilation and groups."""
 
 
 def convolve(
@@ -35,45 +35,80 @@ def convolve(
 ) -> Tensor:  # shape: (B, out, *S')
     r"""Cross-correlation :math:`y_o(t) = b_o + \sum_{i,j} w_{oi}(j)\, x_i(s t + d j - p)`, as ``F.conv*d``.
 
-    Same as ``torch.nn.functional.conv1d/2d/3d`` but zero padding is given per side, ``((left, right), ...)``,
-    and may be negative (samples are cut off); other padding modes are applied beforehand (:func:`pad`).
-    The weight may be factored. ``engine`` is "auto", "direct", "fft", "dft" or
-    "overlap_save".
+    It equals ``torch.nn.functional.conv1d/2d/3d``, except that zero padding is given per side, as
+    ``((left, right), ...)``. Negative padding cuts samples off. Apply other padding modes beforehand (:func:`pad`).
+    The weight may be factored. ``engine`` is "auto", "direct", "fft", "dft" or "overlap_save".
 
     Raises:
-        ValueError: see :func:`plan_conv`; for shapes or dtypes that do not belong together, whole numbers, and (on a
-            CPU, outside compiled code, but for the direct engine) weights that are not finite.
+        ValueError: see :func:`plan_conv`; for shapes or dtypes that do not match, for integers, and for weights that
+            are not finite. Finiteness is checked on the CPU, in eager code, except by the direct engine.
 
     Example:
         >>> import torch
         >>> convolve(torch.ones(1, 1, 5), torch.ones(1, 1, 3), padding=((1, 1),)).tolist()
         [[[2.0, 3.0, 3.0, 3.0, 2.0]]]
     """
-    if input.dtype != (held := factors(weight)[-1].dtype):
-        raise ValueError(f"`input` and `weight` must have one dtype, got {input.dtype} and {held}.")
-    if not held.is_floating_point:
-        raise ValueError(f"`input` and `weight` must be floating point, got {held}; convert them with `.float()`.")
-    if bias is not None and bias.shape != (weight.shape[0],):
-        raise ValueError(f"`bias` must have {weight.shape[0]} values, got shape {tuple(bias.shape)}.")
-    plan_of, costs = (_plan_of, None) if compiling() else (_kept_plan, load_costs())
-    features = weight.features.shape[0] if isinstance(weight, FactoredWeight) else 0
-    geometry = (tuple(stride), tuple(padding), tuple(dilation), groups)
-    shapes = (tuple(input.shape), tuple(weight.shape))
-    plan = plan_of(*shapes, *geometry, features, lies_channels_last(input), engine=engine, costs=costs)
+    weight_tensors = factors(weight)
+    dtype = weight_tensors[-1].dtype
+    if input.dtype != dtype:
+        raise ValueError(f"`input` and `weight` must have one dtype, got {input.dtype} and {dtype}.")
+    if not dtype.is_floating_point:
+        raise ValueError(f"`input` and `weight` must be floating point, got {dtype}; convert them with `.float()`.")
+    weight_shape = tuple(weight.shape)
+    if bias is not None and bias.shape != weight_shape[:1]:
+        raise ValueError(f"`bias` must have {weight_shape[0]} values, got shape {tuple(bias.shape)}.")
+    features = weight_tensors[-1].shape[0] if len(weight_tensors) == 2 else 0
+    sizes = (
+        tuple(input.shape),
+        weight_shape,
+        (tuple(stride), tuple(padding), tuple(dilation), groups),
+        features,
+        lies_channels_last(input),
+        engine,
+    )
+    plan = _plan_sizes(*sizes) if compiling() else _cached_plan(*sizes, load_costs())
     return run(input, weight, plan, bias)
 
 
-def _plan_of(
-    input: tuple[int, ...], weight: tuple[int, ...], *others: Any, engine: str, costs: CostModel | None
+def _plan_sizes(
+    input: tuple[int, ...],
+    weight: tuple[int, ...],
+    geometry: _Geometry,
+    features: int,
+    channels_last: bool,
+    engine: str,
 ) -> Plan:
-    """The plan for these shapes."""
-    _check(input, weight, others[3])
-    problem = ConvProblem(input[0], input[1], weight[0], input[2:], weight[2:], *others)
+    """Return the plan for these sizes."""
+    stride, padding, dilation, groups = geometry
+    _check_shapes(input, weight, groups)
+    problem = ConvProblem(
+        input[0],
+        input[1],
+        weight[0],
+        input[2:],
+        weight[2:],
+        stride,
+        padding,
+        dilation,
+        groups,
+        features,
+        channels_last,
+    )
     return plan_conv(problem, engine)
 
 
-_kept_plan = functools.lru_cache(maxsize=4096)(_plan_of)
-"""Small convolutions take no longer than thinking about them. Plans of other constants are other plans."""
+@functools.lru_cache(maxsize=4096)
+def _cached_plan(
+    input: tuple[int, ...],
+    weight: tuple[int, ...],
+    geometry: _Geometry,
+    features: int,
+    channels_last: bool,
+    engine: str,
+    costs: CostModel,
+) -> Plan:
+    """Return the plan for these sizes and for the constants in use; planning may take longer than convolving."""
+    return _plan_sizes(input, weight, geometry, features, channels_last, engine)
 
 
 def run(
@@ -83,47 +118,68 @@ def run(
     bias: Tensor | None = None,
     prepared: Spectrum | None = None,
 ) -> Tensor:
-    """Convolve as ``plan`` says; the shapes must be those the plan was made for.
+    """Convolve by ``plan``, which must have been made for these shapes.
 
-    ``prepared`` is what :func:`prepare` gave for the same weight and plan; it serves where no gradient is recorded.
+    ``prepared`` is the result of :func:`prepare` for the same weight and plan. It is used where no gradient is
+    recorded.
     """
-    bias = None if bias is None else bias.to(input.dtype)
+    if bias is not None:
+        bias = bias.to(input.dtype)
     with autocast_off(input):
-        # Torch's own convolution is differentiated by torch, or by the compiler.
+        # Torch, or the compiler, differentiates torch's own convolution.
         if plan.by_torch:
             return forward_pass(input, weight, plan, bias)
         if transforming():
             return forward_pass(input, weight, plan.plain(), bias)
-        held = factors(weight)
         if compiling():
-            return traced_convolution(input, held, bias, plan)
-        if _records((input, *held) if bias is None else (input, bias, *held)):
-            return Convolution.apply(plan, input, bias, *held)
+            return traced_convolution(input, factors(weight), bias, plan)
+        weight_tensors = factors(weight)
+        if torch.is_grad_enabled():
+            for tensor in (input, bias, *weight_tensors):
+                if tensor is not None and tensor.requires_grad:
+                    return Convolution.apply(plan, input, bias, *weight_tensors)
         with torch.no_grad():
             return forward_pass(input, weight, plan, bias, prepared)
 
 
-def lies_channels_last(input: Tensor) -> bool:
-    """Whether a tensor is in that memory layout and no other; function transforms do not tell."""
-    return not transforming() and direct.lies_last(input)
-
-
 def prepare(weight: Weight, plan: Plan) -> Spectrum | None:
-    """What :func:`run` may reuse while the weight stays the same: its spectra, if the plan has any."""
+    """Return the spectra of the weight, which :func:`run` may reuse while it stays the same; None if it needs none."""
     if plan.forward.engine == "direct":
         return None
     with autocast_off(factors(weight)[0]):
-        return passes.prepare(weight, plan.problem, plan.forward)
+        return spectral.prepare(weight, plan.problem, plan.forward)
 
 
 def spectrum_key(plan: Plan) -> Hashable:
-    """Plans of equal key share the kernels' spectra, whatever the batch."""
+    """Return a key; plans of equal keys share the spectra of the weight, whatever the batch."""
     step = plan.forward
-    return step.lengths, step.fold, step.block, step.matrices, plan.problem.padding
+    return step.lengths, step.fold, step.tile, step.matrices, plan.problem.padding
 
 
-def _check(input: tuple[int, ...], weight: tuple[int, ...], groups: int) -> None:
-    """Raise a ValueError where shapes do not belong together."""
+def pad(input: Tensor, padding: Padding, mode: str) -> Tensor:
+    """Extend the signal by one of torch's padding modes, such as "zeros"; negative padding cuts samples off.
+
+    Example:
+        >>> import torch
+        >>> pad(torch.arange(3.0).view(1, 1, 3), ((1, -1),), "circular").tolist()
+        [[[2.0, 0.0, 1.0]]]
+    """
+    sides = [side for pair in reversed(padding) for side in pair]
+    if not any(sides):
+        return input
+    added = [max(side, 0) for side in sides]
+    removed = [min(side, 0) for side in sides]
+    # Removing samples first would change the values that circular and reflected borders repeat.
+    extended = F.pad(input, added, mode="constant" if mode == "zeros" else mode)
+    return F.pad(extended, removed) if any(removed) else extended
+
+
+def _check_shapes(
+    input: tuple[int, ...],
+    weight: tuple[int, ...],
+    groups: int,
+) -> None:
+    """Raise a ValueError for shapes that do not match."""
     axes = len(weight) - 2
     if axes not in (1, 2, 3) or len(input) != axes + 2:
         raise ValueError(
@@ -138,24 +194,3 @@ def _check(input: tuple[int, ...], weight: tuple[int, ...], groups: int) -> None
         raise ValueError(
             f"`groups` must divide the channels: input {input} and weight {weight} do not fit groups {groups}."
         )
-
-
-def _records(tensors: Sequence[Tensor]) -> bool:
-    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-
-
-def pad(input: Tensor, padding: Padding, mode: str) -> Tensor:
-    """Extend the signal as torch's ``padding_mode`` says ("zeros", ...); negative amounts cut samples off.
-
-    Example:
-        >>> import torch
-        >>> pad(torch.arange(3.0).view(1, 1, 3), ((1, -1),), "circular").tolist()
-        [[[2.0, 0.0, 1.0]]]
-    """
-    if not any(side for pair in padding for side in pair):
-        return input
-    grow = [max(side, 0) for pair in reversed(padding) for side in pair]
-    cut = [min(side, 0) for pair in reversed(padding) for side in pair]
-    # Cut first would change what a circular or reflected border repeats, so extend first.
-    extended = F.pad(input, grow, mode="constant" if mode == "zeros" else mode)
-    return F.pad(extended, cut) if any(cut) else extended

@@ -1,4 +1,4 @@
-"""A sampled kernel that is still a product of two factors."""
+"""Weights of convolutions: dense, or the product of two factors."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from .._support.tracing import compiling, transforming
 
 
 class FactoredWeight(NamedTuple):
-    r"""Weight :math:`W_{oi}(x) = \sum_m R_{oim} F_m(x)`, kept as readout and windowed features.
+    r"""Weight :math:`W_{oi}(x) = \sum_m R_{oim} F_m(x)`, stored as readout and windowed features.
 
-    Few features serve all out x in kernels, so an engine that works on the factors (M transforms instead of
-    out x in) may be much cheaper than one that needs the product.
+    All ``out * in`` kernels share a few features. An engine that transforms the M features instead of ``out * in``
+    kernels may be much cheaper than one that needs the product.
 
     Example:
         >>> import torch
@@ -27,50 +27,67 @@ class FactoredWeight(NamedTuple):
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the product, (out, in / groups, *K)."""
-        return (*self.readout.shape[:2], *self.features.shape[1:])
+        channels = self.readout.shape[:2]
+        kernel = self.features.shape[1:]
+        return (*channels, *kernel)
 
     def dense(self) -> Tensor:
-        """The product, as ``torch.nn.functional.conv*d`` takes it."""
-        return (self.readout @ self.features.flatten(1)).unflatten(-1, self.features.shape[1:])
+        """Return the product, as ``torch.nn.functional.conv*d`` takes it."""
+        product = self.readout @ self.features.flatten(1)
+        return product.unflatten(-1, self.features.shape[1:])
 
 
 Weight = Tensor | FactoredWeight
 
 
 def factors(weight: Weight) -> tuple[Tensor, ...]:
-    """The tensors that make up a weight: readout and features, or the weight itself."""
-    return tuple(weight) if isinstance(weight, FactoredWeight) else (weight,)
+    """Return the tensors of a weight: readout and features, or the dense weight alone."""
+    if isinstance(weight, FactoredWeight):
+        return tuple(weight)
+    return (weight,)
 
 
-def from_factors(held: Sequence[Tensor]) -> Weight:
-    """The inverse of :func:`factors`."""
-    return held[0] if len(held) == 1 else FactoredWeight(*held)
-
-
-def gradients_of_factors(gradient: Tensor, weight: Weight) -> tuple[Tensor, ...]:
-    """Gradients of readout and features from that of their product (out, in / groups, *K); of a tensor, itself."""
-    if not isinstance(weight, FactoredWeight):
-        return (gradient,)
-    readout, features = (factor.to(gradient.dtype) for factor in weight)
-    flat = gradient.flatten(2)
-    of_features = readout.flatten(0, 1).t() @ flat.flatten(0, 1)
-    return flat @ features.flatten(1).t(), of_features.view(features.shape)
+def from_factors(tensors: Sequence[Tensor]) -> Weight:
+    """Return the weight of one or two tensors; the inverse of :func:`factors`."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return FactoredWeight(*tensors)
 
 
 def dense(weight: Weight) -> Tensor:
-    """The weight as one tensor (out, in / groups, *K)."""
-    return weight.dense() if isinstance(weight, FactoredWeight) else weight
+    """Return the weight as one tensor (out, in / groups, *K)."""
+    if isinstance(weight, FactoredWeight):
+        return weight.dense()
+    return weight
+
+
+def gradients_of_factors(gradient: Tensor, weight: Weight) -> tuple[Tensor, ...]:
+    """Return the gradients of the tensors of ``weight`` from that of the dense weight (out, in / groups, *K)."""
+    if not isinstance(weight, FactoredWeight):
+        return (gradient,)
+    readout = weight.readout.to(gradient.dtype)
+    features = weight.features.to(gradient.dtype)
+    flat_readout = readout.flatten(0, 1)
+    flat_features = features.flatten(1)
+    flat_gradient = gradient.flatten(2)
+    features_gradient = flat_readout.t() @ flat_gradient.flatten(0, 1)
+    readout_gradient = flat_gradient @ flat_features.t()
+    return readout_gradient, features_gradient.view(features.shape)
 
 
 def check_finite(weight: Weight) -> None:
-    """A ValueError for infinities and NaN, of which a transform would spread one over all outputs.
+    """Raise a ValueError for infinities and NaN, which a transform would spread over all outputs.
 
-    Only where looking costs next to nothing: an accelerator would have to wait, and compilers and function transforms
-    see no values.
+    Only values on the CPU are checked: reading those of an accelerator would wait for it. Compilers and function
+    transforms see no values.
     """
+    tensors = factors(weight)
     if compiling() or transforming():
         return
-    for part in factors(weight):
-        looked_at = part.device.type == "cpu" and type(part) in (Tensor, nn.Parameter)  # others may hold no values
-        if looked_at and not math.isfinite(part.detach().sum().item()) and not part.isfinite().all():
-            raise ValueError(f"`weight` must be finite, got {int((~part.isfinite()).sum())} infinite or NaN values.")
+    for tensor in tensors:
+        if tensor.device.type != "cpu" or type(tensor) not in (Tensor, nn.Parameter):
+            continue  # subclasses may have no values
+        total = tensor.detach().sum().item()  # not finite if any value is not
+        if not math.isfinite(total) and not tensor.isfinite().all():
+            count = int((~tensor.isfinite()).sum())
+            raise ValueError(f"`weight` must be finite, got {count} infinite or NaN values.")

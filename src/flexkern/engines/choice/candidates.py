@@ -1,137 +1,189 @@
-"""Which plans a pass could follow, by engine: transform lengths, blocks and chunks that may pay."""
+"""The plans that a pass could follow, by engine: transform lengths, tiles and chunks that may pay off."""
 
 import dataclasses
 import math
 from collections.abc import Iterator
 
 from ..plan import ConvProblem, PassPlan
-from ..spectral.tiling import block_counts, block_problem
+from ..spectral import tile_counts, tile_problem
 from .workload import KEPT_BYTES, frequencies, signal_bytes
 
 ENGINES = ("direct", "fft", "dft", "overlap_save")
 SPECTRA_BYTES = {"dense": 50e6, "dense matrices": 14e6, "depthwise": 8e6}
-"""Spectra held at a time: larger ones fall out of the caches and are allocated anew every time; smaller ones make thin
-matrices, which pointwise products do not mind. The library's dense transforms keep to the caches by themselves."""
+"""Limit of the spectra that are stored at a time.
+
+Larger ones do not fit into the caches and are allocated anew every time. Smaller ones make thin matrices, which only
+pointwise products can afford. The dense transforms by the FFT library proceed in chunks of their own.
+"""
 DIRECT_BYTES = 2**24
-"""Inputs or outputs of direct convolution at a time, where they are too large to be kept by the allocator."""
-CHANNELS_LEAST = 8
-"""Channels of a depthwise convolution that are computed together, however large their spectra."""
-KERNELS_READ = 5
-"""Kernels' spectra are read once per part of the batch. With fewer signals than channels that is most of what is read,
-so parts may be as large as the channels are many, but no larger than this many times what is good for the caches."""
+"""Limit of the inputs or outputs of direct convolution at a time, where the whole is too large for the allocator."""
+MIN_CHANNELS = 8
+"""Channels of a depthwise convolution that are computed together at least, however large their spectra."""
+KERNEL_READS = 5
+"""Limit of a batch chunk, as a multiple of ``SPECTRA_BYTES``.
+
+The kernels' spectra are read once per batch chunk. If there are fewer signals than channels, that is most of what is
+read, so chunks may be larger than is good for the caches.
+"""
 MATRIX_LENGTH = 512
-"""Longest axis that is transformed by one matrix where two could do it: beyond it one matrix alone fills the cache."""
+"""Longest axis that is transformed by one matrix where two could do it: a longer matrix alone fills the cache."""
 MATRIX_LENGTHS = 32768
-"""Longest axis that is transformed by matrices at all, where it can be folded."""
+"""Longest axis that is transformed by matrices in two stages."""
+TILE_RATIOS = {1: (0.5, 1, 2, 4, 8, 16), 2: (1, 2, 4), 3: (1, 2, 4)}
+"""Outputs per tile over samples of the kernel, by number of axes."""
+MIN_TILE = {1: 64, 2: 12, 3: 12}
+FOLDS = (8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128)
+"""Second factors of transforms in two stages."""
 
 
 def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
-    """All plans worth an estimate for one engine; none only where an axis is too long for matrices."""
+    """Yield all plans of one engine that deserve an estimate; none only where an axis is too long for matrices."""
     if engine == "direct":
         if not problem.channels_last or len(problem.signal) == 1:
-            yield _in_parts(problem, PassPlan("direct"))
+            yield _chunk_direct(problem, PassPlan("direct"))
         if len(problem.signal) > 1:
-            yield _in_parts(problem, PassPlan("direct", channels_last=True))
+            yield _chunk_direct(problem, PassPlan("direct", channels_last=True))
     elif engine == "fft":
-        yield _chunked(problem, PassPlan("fft", tuple(fast_length(n) for n in problem.minimum_lengths)))
+        lengths = tuple(fast_length(length) for length in problem.minimum_lengths)
+        yield _chunk_spectral(problem, PassPlan("fft", lengths))
     elif engine == "dft":
-        yield from (_chunked(problem, plan) for plan in _matrix_plans("dft", problem.minimum_lengths, ()))
+        for plan in _matrix_plans("dft", problem.minimum_lengths, ()):
+            yield _chunk_spectral(problem, plan)
     else:
-        yield from _blocked(problem)
+        yield from _tiled_plans(problem)
 
 
-def _in_parts(problem: ConvProblem, plan: PassPlan) -> PassPlan:
-    """Equal parts of the batch, none larger than is good but for single signals; all of it if it is small."""
-    whole = max(signal_bytes(problem))
-    if problem.batch == 1 or whole <= KEPT_BYTES:
+def _chunk_direct(problem: ConvProblem, plan: PassPlan) -> PassPlan:
+    """Cut a large batch into equal chunks within ``DIRECT_BYTES``, of one signal at least."""
+    total_bytes = max(signal_bytes(problem))
+    if problem.batch == 1 or total_bytes <= KEPT_BYTES:
         return plan
-    most = max(DIRECT_BYTES * problem.batch // whole, 1)
-    return dataclasses.replace(plan, chunk=-(-problem.batch // -(-problem.batch // most)))
+    most = max(DIRECT_BYTES * problem.batch // total_bytes, 1)
+    return dataclasses.replace(plan, batch_chunk=even_chunk(problem.batch, most))
 
 
-def longest(axes: int) -> int:
-    """Samples of the longest axis that is transformed by matrices, of one to three."""
+def even_chunk(total: int, most: int) -> int:
+    """Return the size of the fewest equal chunks that are no larger than ``most``.
+
+    Example:
+        >>> even_chunk(43, 16)  # 15 + 15 + 13
+        15
+    """
+    count = -(-total // most)
+    return -(-total // count)
+
+
+def longest_matrix_axis(axes: int) -> int:
+    """Return the samples of the longest axis that is transformed by matrices."""
     return MATRIX_LENGTHS if axes == 1 else MATRIX_LENGTHS // 16
 
 
-def _matrix_plans(engine: str, lengths: tuple[int, ...], block: tuple[int, ...]) -> Iterator[PassPlan]:
-    """One matrix per axis, and for one axis also folded pairs."""
-    if max(lengths) > longest(len(lengths)):
+def _matrix_plans(
+    engine: str,
+    lengths: tuple[int, ...],
+    tile: tuple[int, ...],
+) -> Iterator[PassPlan]:
+    """Yield one matrix per axis and, for a single axis, transforms in two stages."""
+    axes = len(lengths)
+    if max(lengths) > longest_matrix_axis(axes):
         return
-    pairs = folds(lengths[0]) if len(lengths) == 1 else []
+    pairs = folds(lengths[0]) if axes == 1 else []
     if lengths[0] <= MATRIX_LENGTH or not pairs:
-        yield PassPlan(engine, lengths, 1, block, matrices=True)
+        yield PassPlan(engine, lengths, 1, tile, matrices=True)
     for first, second in pairs:
-        yield PassPlan(engine, (first * second,), second, block, matrices=True)
+        yield PassPlan(engine, (first * second,), second, tile, matrices=True)
 
 
-def _blocked(problem: ConvProblem) -> Iterator[PassPlan]:
-    """Blocks from half a kernel up; the whole signal only where nothing smaller is left."""
-    several = len(problem.signal) > 1
-    sizes = set()
-    for ratio in (1, 2, 4) if several else (0.5, 1, 2, 4, 8, 16):
-        least = 12 if several else 64
-        axes = zip(problem.extent, problem.output_size, strict=True)
-        sizes.add(tuple(_even_part(out, max(math.ceil(ratio * extent), least)) for extent, out in axes))
-    smaller = sizes - {problem.output_size}
-    for block in sorted(smaller or sizes):
-        lengths = block_problem(problem, block).minimum_lengths
-        fast = tuple(fast_length(n) for n in lengths)
-        filled = _fill(problem, fast)
-        for plan in (*_matrix_plans("overlap_save", lengths, block), PassPlan("overlap_save", fast, 1, filled)):
-            yield _chunked(problem, plan)
-
-
-def _even_part(outputs: int, block: int) -> int:
-    """About as many as a block, but so that the last one has no less to do than the others."""
-    return -(-outputs // -(-outputs // block))
+def _tiled_plans(problem: ConvProblem) -> Iterator[PassPlan]:
+    """Yield plans with tiles from half a kernel up; with one tile only where nothing smaller is left."""
+    axes = len(problem.signal)
+    tiles = set()
+    for ratio in TILE_RATIOS[axes]:
+        sizes = []
+        for extent, outputs in zip(problem.extent, problem.output_size, strict=True):
+            most = max(math.ceil(ratio * extent), MIN_TILE[axes])
+            size = even_chunk(outputs, most)
+            sizes.append(size)
+        tiles.add(tuple(sizes))
+    smaller_tiles = tiles - {problem.output_size}
+    for tile in sorted(smaller_tiles or tiles):
+        lengths = tile_problem(problem, tile).minimum_lengths
+        for plan in _matrix_plans("overlap_save", lengths, tile):
+            yield _chunk_spectral(problem, plan)
+        fast_lengths = tuple(fast_length(length) for length in lengths)
+        filling_tile = _fill(problem, fast_lengths)
+        yield _chunk_spectral(problem, PassPlan("overlap_save", fast_lengths, 1, filling_tile))
 
 
 def _fill(problem: ConvProblem, lengths: tuple[int, ...]) -> tuple[int, ...]:
-    """Outputs of a block that fills the transform's lengths, so that nothing has to be padded."""
-    axes = zip(lengths, problem.extent, problem.stride, problem.output_size, strict=True)
-    return tuple(min((n - extent) // stride + 1, out) for n, extent, stride, out in axes)
+    """Return the tile that fills transforms of these lengths, so that nothing has to be padded."""
+    tile = []
+    for axis, length in enumerate(lengths):
+        last = (length - problem.extent[axis]) // problem.stride[axis]
+        outputs = min(last + 1, problem.output_size[axis])
+        tile.append(outputs)
+    return tuple(tile)
 
 
-def _chunked(problem: ConvProblem, plan: PassPlan) -> PassPlan:
-    """Equal parts of the batch whose spectra are no larger than is good; a small rest would waste a turn."""
-    channels = _channels(problem, plan)
-    if channels:
-        plan, problem = dataclasses.replace(plan, channels=channels), problem.of_channels(channels)
-    counts = block_counts(problem, plan.block) if plan.block else (1,)
-    kind = "depthwise" if problem.depthwise else "dense matrices" if plan.matrices else "dense"
-    limit = SPECTRA_BYTES[kind]
-    per_signal = 8 * math.prod(counts) * frequencies(plan) * (problem.in_channels + problem.out_channels)
-    if kind == "dense matrices":
-        limit = max(limit, min(per_signal * _mean_channels(problem), KERNELS_READ * limit))
-    parts = max(math.ceil(problem.batch * per_signal / limit), 1)
-    chunk = max(-(-problem.batch // parts), 1)
-    # A signal that is too large by itself goes by rows of its blocks.
-    rows = -(-counts[0] // math.ceil(per_signal / limit)) if chunk == 1 else 0
+def _chunk_spectral(problem: ConvProblem, plan: PassPlan) -> PassPlan:
+    """Cut the batch into equal chunks whose spectra are small enough, and a signal that is too large by itself."""
+    channel_chunk = _channel_chunk(problem, plan)
+    if channel_chunk:
+        plan = dataclasses.replace(plan, channel_chunk=channel_chunk)
+        problem = problem.of_channels(channel_chunk)
+    counts = tile_counts(problem, plan.tile) if plan.tile else (1,)
+    spectrum_values = math.prod(counts) * frequencies(plan)
+    channels = problem.in_channels + problem.out_channels
+    bytes_per_signal = 8 * spectrum_values * channels
+    limit = _spectra_limit(problem, plan, bytes_per_signal)
+    chunk_count = max(math.ceil(problem.batch * bytes_per_signal / limit), 1)
+    batch_chunk = max(-(-problem.batch // chunk_count), 1)
+    tile_rows = 0
+    if batch_chunk == 1:
+        tile_rows = -(-counts[0] // math.ceil(bytes_per_signal / limit))
     return dataclasses.replace(
-        plan, chunk=chunk if chunk < problem.batch else 0, rows=rows if 0 < rows < counts[0] else 0
+        plan,
+        batch_chunk=batch_chunk if batch_chunk < problem.batch else 0,
+        tile_rows=tile_rows if 0 < tile_rows < counts[0] else 0,
     )
 
 
-def _channels(problem: ConvProblem, plan: PassPlan) -> int:
-    """Equal lots of channels whose spectra, those of one signal, are no larger than is good; 0 for all."""
-    if not problem.depthwise or plan.matrices or plan.block:
+def _spectra_limit(
+    problem: ConvProblem,
+    plan: PassPlan,
+    bytes_per_signal: float,
+) -> float:
+    """Return the limit of the spectra of a batch chunk, in bytes."""
+    if problem.depthwise:
+        return SPECTRA_BYTES["depthwise"]
+    if not plan.matrices:
+        return SPECTRA_BYTES["dense"]
+    limit = SPECTRA_BYTES["dense matrices"]
+    return max(limit, min(bytes_per_signal * _mean_channels(problem), KERNEL_READS * limit))
+
+
+def _channel_chunk(problem: ConvProblem, plan: PassPlan) -> int:
+    """Return the size of equal chunks of channels for which the spectra of one signal are small enough; 0 for all."""
+    if not problem.depthwise or plan.matrices or plan.tile:
         return 0
-    most = max(int(SPECTRA_BYTES["depthwise"] / (16 * frequencies(plan))), CHANNELS_LEAST)
-    lots = math.ceil(problem.groups / most)
-    return math.ceil(problem.groups / lots) if lots > 1 else 0
+    most = max(int(SPECTRA_BYTES["depthwise"] / (16 * frequencies(plan))), MIN_CHANNELS)
+    if problem.groups <= most:
+        return 0
+    return even_chunk(problem.groups, most)
 
 
 def _mean_channels(problem: ConvProblem) -> float:
-    """Signals whose spectra are as large as those of a group's kernels."""
-    ins, outs = problem.in_channels, problem.out_channels
-    return 2 * ins * outs / (ins + outs) / problem.groups
+    """Return the number of signals whose spectra are as large as those of a group's kernels."""
+    inputs = problem.in_channels
+    outputs = problem.out_channels
+    harmonic_mean = 2 * inputs * outputs / (inputs + outputs)
+    return harmonic_mean / problem.groups
 
 
 def fast_length(minimum: int) -> int:
-    """Smallest multiple of two whose prime factors are 2, 3 and 5 only, at least ``minimum`` (1 stays 1).
+    """Return the smallest even number, at least ``minimum``, whose prime factors are 2, 3 and 5; 1 stays 1.
 
-    Long ones are multiples of eight: twice an odd number takes a third more time per sample.
+    Long ones are multiples of eight, because twice an odd number takes a third more time per sample.
 
     Example:
         >>> fast_length(1538)
@@ -139,30 +191,38 @@ def fast_length(minimum: int) -> int:
     """
     if minimum <= 1:
         return 1
-    least = 2 if minimum <= 256 else 8
+    least_power = 2 if minimum <= 256 else 8
     best = 1 << (minimum - 1).bit_length()
-    five = 1
-    while five < best:
-        odd = five
+    power_of_five = 1
+    while power_of_five < best:
+        odd = power_of_five
         while odd < best:
-            # The smallest power of two that lifts the odd part to the minimum.
+            # The smallest power of two that lifts the odd factor to the minimum.
             ratio = -(-minimum // odd)
-            best = min(best, odd * max(1 << (ratio - 1).bit_length(), least))
+            power_of_two = max(1 << (ratio - 1).bit_length(), least_power)
+            best = min(best, odd * power_of_two)
             odd *= 3
-        five *= 5
+        power_of_five *= 5
     return best
 
 
 def folds(minimum: int) -> list[tuple[int, int]]:
-    """Pairs of even factors near the square root whose product is at least ``minimum`` and hardly more.
+    """Return two pairs of even factors near the square root, whose product is at least ``minimum`` and hardly more.
 
     Example:
         >>> folds(1567)
         [(40, 40), (50, 32)]
     """
     pairs = set()
-    for second in (8, 12, 16, 24, 32, 40, 48, 64, 80, 96, 128):
+    for second in FOLDS:
         first = -(-minimum // (2 * second)) * 2
         if second / 3 <= first <= 6 * second:
             pairs.add((first, second))
-    return sorted(pairs, key=lambda pair: (pair[0] * pair[1] * sum(pair), pair))[:2]
+    return sorted(pairs, key=_fold_cost)[:2]
+
+
+def _fold_cost(pair: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+    """Return the multiplications of a transform in two stages; the pair itself breaks ties."""
+    first, second = pair
+    multiplications = first * second * (first + second)
+    return multiplications, pair

@@ -1,4 +1,4 @@
-"""Which engine each pass of a convolution gets: the cheapest by the cost model of this machine."""
+"""The choice of a plan for each pass of a convolution: the cheapest by the cost model of this machine."""
 
 import dataclasses
 import functools
@@ -9,19 +9,20 @@ import torch
 
 from ..._support.tracing import compiling
 from ..plan import PASSES, ConvProblem, PassPlan, Plan
-from .candidates import ENGINES, candidates, longest
+from .candidates import ENGINES, candidates, longest_matrix_axis
 from .cost_model import CostModel
 from .machine import load_costs
 
 TRACED_BATCH = 16
-"""Batch that compiled code is planned for."""
+"""Batch for which compiled code is planned."""
+GRADIENTS = PASSES[1:]
 
 
 def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
-    """The plan for a convolution; ``engine`` forces one, "auto" takes for each pass the one with the lowest estimate.
+    """Return the plan for a convolution.
 
-    Estimates are those of the CPU that ``flexkern tune`` measured; on an accelerator they are no more than a guess,
-    and ``engine`` decides better.
+    ``engine`` forces an engine; "auto" takes for each pass the one with the lowest estimate. Estimates are those of the
+    CPU that ``flexkern tune`` measured. On an accelerator they are no more than a guess, so choose by ``engine``.
 
     Raises:
         ValueError: for an engine that does not exist, or a kernel that does not fit the padded signal.
@@ -32,86 +33,134 @@ def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
     """
     if not compiling():
         return _cached_plan(problem, engine, load_costs())
-    p, signal = problem, tuple(operator.index(n) for n in problem.signal)  # compiled code serves one size of signal
+    signal = tuple(operator.index(length) for length in problem.signal)  # compiled code is for one size of signal
     return _traced_plan(
-        p.in_channels, p.out_channels, signal, p.kernel, p.stride, p.padding, p.dilation, p.groups, p.features, engine
+        problem.in_channels,
+        problem.out_channels,
+        signal,
+        problem.kernel,
+        problem.stride,
+        problem.padding,
+        problem.dilation,
+        problem.groups,
+        problem.features,
+        engine,
     )
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _traced_plan(*sizes: Any) -> Plan:
-    """The plan that compiled code follows: one for all batches and contiguous inputs, as it may be compiled for any."""
-    *problem, engine = sizes
-    # Torch's own convolution alone stays visible: a compiler finds its layout, an exporter has an operator for it.
-    return _cached_plan(ConvProblem(TRACED_BATCH, *problem), engine, load_costs()).plain()
+def _traced_plan(*arguments: Any) -> Plan:
+    """Return the plan of compiled code, which serves all batches and contiguous inputs."""
+    *sizes, engine = arguments
+    # Torch's own convolution stays visible: compilers choose its layout, and exporters have an operator for it.
+    return _cached_plan(ConvProblem(TRACED_BATCH, *sizes), engine, load_costs()).plain()
 
 
-def make_plan(problem: ConvProblem, engine: str = "auto", costs: CostModel | None = None) -> Plan:
-    """As :func:`plan_conv`, for a given cost model."""
+def make_plan(
+    problem: ConvProblem,
+    engine: str = "auto",
+    costs: CostModel | None = None,
+) -> Plan:
+    """Return the plan by a given cost model; see :func:`plan_conv`."""
     check_engine(engine)
-    if min(problem.output_size) <= 0:
-        raise ValueError(
-            f"the kernel spans {problem.extent} samples but the padded signal only "
-            f"{tuple(n + sum(p) for n, p in zip(problem.signal, problem.padding, strict=True))}; "
-            "add `padding` or lower `kernel_size`."
-        )
+    _check_fit(problem)
     costs = costs or load_costs()
+    engines = ENGINES if engine == "auto" else (engine,)
     chosen: dict[str, PassPlan] = {}
     estimates: dict[str, dict[str, float]] = {}
     for name in PASSES:
-        best = [_best(problem, costs, name, each) for each in (ENGINES if engine == "auto" else (engine,))]
-        found = [plan for plan in best if plan is not None]
-        if not found:
+        plans = _cheapest_per_engine(problem, costs, name, engines)
+        if not plans:
             raise ValueError(
-                f"`engine={engine!r}` transforms at most {longest(len(problem.signal))} samples of an axis, this "
-                f"convolution has {problem.minimum_lengths}; use 'fft' or 'overlap_save'."
+                f"`engine={engine!r}` transforms at most {longest_matrix_axis(len(problem.signal))} samples of an "
+                f"axis, this convolution has {problem.minimum_lengths}; use 'fft' or 'overlap_save'."
             )
-        chosen[name] = min(found, key=lambda plan: plan.seconds)
-        estimates[name] = {plan.engine: plan.seconds for plan in found}
-    chosen |= _shared_gradients(problem, costs, chosen)
+        chosen[name] = min(plans, key=_seconds)
+        estimates[name] = {plan.engine: plan.seconds for plan in plans}
+    chosen |= _share_gradient_plan(problem, costs, chosen)
     if engine == "auto":
-        chosen = _by_torch_alone(problem, costs, chosen)
+        chosen = _prefer_torch(problem, costs, chosen)
     return Plan(problem, **chosen, estimates=estimates)
-
-
-def _by_torch_alone(problem: ConvProblem, costs: CostModel, chosen: dict[str, PassPlan]) -> dict[str, PassPlan]:
-    """All passes by torch's own convolution where ours would not save the time of an autograd function."""
-    layout = PassPlan("direct", channels_last=problem.channels_last)
-    if chosen[PASSES[0]] != layout:
-        return chosen  # it is better, and without gradients there is no autograd function
-    plain = {name: dataclasses.replace(layout, seconds=costs.seconds(problem, layout, name)) for name in PASSES}
-    ours, torchs = (sum(plan.seconds for plan in plans.values()) for plans in (chosen, plain))
-    if chosen[PASSES[1]] == chosen[PASSES[2]]:
-        ours -= costs.shared_seconds(problem, chosen[PASSES[1]])
-    return plain if torchs <= ours + costs.autograd_seconds else chosen
-
-
-def _shared_gradients(problem: ConvProblem, costs: CostModel, chosen: dict[str, PassPlan]) -> dict[str, PassPlan]:
-    """Both gradients by one plan where that is cheaper: they share the spectra of the output's gradient."""
-    names = PASSES[1:]
-    apart = sum(chosen[name].seconds for name in names)
-    for one in [chosen[name] for name in PASSES]:
-        both = {name: dataclasses.replace(one, seconds=costs.seconds(problem, one, name)) for name in names}
-        together = sum(plan.seconds for plan in both.values()) - costs.shared_seconds(problem, one)
-        if together < apart:
-            chosen, apart = both, together
-    return {name: chosen[name] for name in names}
-
-
-def _best(problem: ConvProblem, costs: CostModel, name: str, engine: str) -> PassPlan | None:
-    """The cheapest plan of one engine for one pass; none for axes too long for matrices."""
-    priced = (
-        dataclasses.replace(plan, seconds=costs.seconds(problem, plan, name)) for plan in candidates(problem, engine)
-    )
-    return min(priced, key=lambda plan: plan.seconds, default=None)
 
 
 _cached_plan = functools.lru_cache(maxsize=4096)(make_plan)
 
 
 def check_engine(engine: str) -> str:
-    """``engine`` if it exists; otherwise a ValueError that lists the engines."""
+    """Return ``engine`` if it exists; otherwise raise a ValueError that lists the engines."""
     known = ("auto", *ENGINES)
     if engine not in known:
         raise ValueError(f"`engine` must be one of {', '.join(known)}, got {engine!r}.")
     return engine
+
+
+def _check_fit(problem: ConvProblem) -> None:
+    """Raise a ValueError for a kernel that is longer than the padded signal."""
+    if min(problem.output_size) > 0:
+        return
+    padded = []
+    for samples, sides in zip(problem.signal, problem.padding, strict=True):
+        padded.append(samples + sum(sides))
+    raise ValueError(
+        f"the kernel spans {problem.extent} samples but the padded signal only {tuple(padded)}; "
+        "add `padding` or lower `kernel_size`."
+    )
+
+
+def _seconds(plan: PassPlan) -> float:
+    return plan.seconds
+
+
+def _cheapest_per_engine(
+    problem: ConvProblem,
+    costs: CostModel,
+    name: str,
+    engines: tuple[str, ...],
+) -> list[PassPlan]:
+    """Return the cheapest plan of each engine for one pass; an engine that cannot transform an axis has none."""
+    cheapest = []
+    for engine in engines:
+        priced = []
+        for plan in candidates(problem, engine):
+            priced.append(dataclasses.replace(plan, seconds=costs.seconds(problem, plan, name)))
+        if priced:
+            cheapest.append(min(priced, key=_seconds))
+    return cheapest
+
+
+def _share_gradient_plan(
+    problem: ConvProblem,
+    costs: CostModel,
+    chosen: dict[str, PassPlan],
+) -> dict[str, PassPlan]:
+    """Return the plans of the gradients: one for both where sharing the spectra of the output gradient is cheaper."""
+    best = {name: chosen[name] for name in GRADIENTS}
+    least_seconds = sum(plan.seconds for plan in best.values())
+    for plan in [chosen[name] for name in PASSES]:
+        shared = {}
+        for name in GRADIENTS:
+            shared[name] = dataclasses.replace(plan, seconds=costs.seconds(problem, plan, name))
+        seconds = sum(each.seconds for each in shared.values()) - costs.shared_seconds(problem, plan)
+        if seconds < least_seconds:
+            best = shared
+            least_seconds = seconds
+    return best
+
+
+def _prefer_torch(
+    problem: ConvProblem,
+    costs: CostModel,
+    chosen: dict[str, PassPlan],
+) -> dict[str, PassPlan]:
+    """Return torch's own convolution for all passes where ours would not save the time of an autograd function."""
+    plain = PassPlan("direct", channels_last=problem.channels_last)
+    if chosen["forward"] != plain:
+        return chosen  # it is faster, and without gradients there is no autograd function
+    by_torch = {}
+    for name in PASSES:
+        by_torch[name] = dataclasses.replace(plain, seconds=costs.seconds(problem, plain, name))
+    torch_seconds = sum(plan.seconds for plan in by_torch.values())
+    our_seconds = sum(plan.seconds for plan in chosen.values())
+    if chosen["input_gradient"] == chosen["weight_gradient"]:
+        our_seconds -= costs.shared_seconds(problem, chosen["input_gradient"])
+    return by_torch if torch_seconds <= our_seconds + costs.autograd_seconds else chosen

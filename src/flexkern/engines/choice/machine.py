@@ -1,43 +1,34 @@
-"""The cost model of this machine, kept in a file that ``flexkern tune`` writes."""
+"""The cost model of this machine, cached in a file that ``flexkern tune`` writes."""
 
 import functools
 import json
 import os
-import platform
 import warnings
 from pathlib import Path
 
 import torch
 
 from ..._support.atomic import write_json
+from ..._support.machine import processor_name
 from .cost_model import CostModel, constant_names
 
 
 def machine_key() -> dict[str, object]:
-    """What constants depend on; a cache of another key is foreign."""
-    return {"device": _processor(), "torch": torch.__version__, "threads": torch.get_num_threads()}
-
-
-@functools.cache
-def _processor() -> str:
-    """The processor's name as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
+    """Return what the constants depend on; a cache with another key is not used."""
+    return {"device": processor_name(), "torch": torch.__version__, "threads": torch.get_num_threads()}
 
 
 def cache_path() -> Path:
-    """``$FLEXKERN_CACHE/costs.json``, else ``flexkern/costs.json`` in the user's cache folder."""
-    if folder := os.environ.get("FLEXKERN_CACHE"):
+    """Return ``$FLEXKERN_CACHE/costs.json``, else ``flexkern/costs.json`` in the user's cache folder."""
+    folder = os.environ.get("FLEXKERN_CACHE")
+    if folder:
         return Path(folder) / "costs.json"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flexkern" / "costs.json"
+    user_cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(user_cache) / "flexkern" / "costs.json"
 
 
 def save_costs(costs: CostModel) -> Path:
-    """Writes the constants of this machine; whole or not at all. Plans made from now on follow them."""
+    """Write the constants of this machine in one atomic step; plans made from now on follow them."""
     path = cache_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     constants = {name: float(f"{value:.4g}") for name, value in costs.constants.items()}
@@ -47,20 +38,20 @@ def save_costs(costs: CostModel) -> Path:
 
 
 def forget_costs() -> None:
-    """The next plan reads the file anew."""
+    """Make the next plan read the file again."""
     _load.cache_clear()
 
 
 def load_costs() -> CostModel:
-    """The constants of this machine if ``flexkern tune`` has measured them, else the shipped ones.
+    """Return the constants of this machine if ``flexkern tune`` has measured them, else the shipped ones.
 
-    A cache that is broken, or of another device, torch version or number of threads, is ignored with a note.
+    A cache that is broken, or of another device, torch version or number of threads, is ignored with a warning.
     """
     return _load(torch.get_num_threads())
 
 
 def costs_origin() -> str:
-    """Whether plans follow constants of this machine, "tuned", or those of the package, "shipped"."""
+    """Return "tuned" if plans follow constants of this machine, "shipped" if they follow those of the package."""
     return "shipped" if load_costs() == CostModel.shipped() else "tuned"
 
 
@@ -73,9 +64,9 @@ def _load(threads: int) -> CostModel:
     except FileNotFoundError:
         return CostModel.shipped()
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, OverflowError) as error:
-        why = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         warnings.warn(
-            f"{path} is not used ({why}); engines are chosen by the shipped constants. "
+            f"{path} is not used ({reason}); engines are chosen by the shipped constants. "
             "Run `flexkern tune` to measure this machine.",
             stacklevel=3,
         )
@@ -84,10 +75,11 @@ def _load(threads: int) -> CostModel:
 
 def _read(path: Path) -> CostModel:
     content = json.loads(path.read_text())
-    key, constants = content["key"], content["constants"]
+    key = content["key"]
+    constants = content["constants"]
     for name, value in machine_key().items():
         if key.get(name) != value:
-            raise ValueError(f"it is of {name} {key.get(name)!r}, this is {value!r}")
+            raise ValueError(f"its {name} is {key.get(name)!r}, that of this machine is {value!r}")
     if set(constants) != set(constant_names()):
         raise ValueError("its constants are not those of this version")
     return CostModel(constants)

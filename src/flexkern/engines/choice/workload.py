@@ -4,21 +4,22 @@ import math
 from dataclasses import dataclass
 
 from ..plan import ConvProblem, PassPlan
-from ..spectral.tiling import block_counts, block_problem
+from ..spectral import tile_counts, tile_problem
 
-BYTES = 4  # per value: costs are those of float32, other types follow the same plans
+BYTES = 4
+"""Bytes per value. Costs are those of float32; other dtypes follow the same plans."""
 KEPT_BYTES = 2**25
-"""Larger blocks of memory are given back when they are freed (by glibc), so the system clears them anew every time."""
+"""Limit of what the allocator keeps: glibc returns larger blocks, and the system clears them at every allocation."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """Amounts that cost models multiply with seconds.
+    """Amounts of work; a cost model knows the seconds per unit of each.
 
     Attributes:
         flops: real multiplications and additions in matrix products.
-        bytes: read and written by products and transforms.
-        copied: bytes read and written to bring tensors into another order.
+        bytes: bytes read and written by products and transforms.
+        copied: bytes read and written to rearrange tensors.
         matrices: single products within batched ones.
         butterflies: ``n log2 n`` per transform of ``n`` samples by the FFT library.
         calls: tensor operations.
@@ -43,155 +44,246 @@ class Work:
 
 
 def frequencies(plan: PassPlan) -> int:
-    """Frequencies that a transform keeps."""
-    last = plan.lengths[-1] // plan.fold
-    return (last // 2 + 1) * math.prod(plan.lengths[:-1]) * plan.fold
+    """Return the number of frequencies that a transform keeps."""
+    *other_lengths, length = plan.lengths
+    first_stage = length // plan.fold
+    return (first_stage // 2 + 1) * math.prod(other_lengths) * plan.fold
 
 
-def spectral_work(problem: ConvProblem, plan: PassPlan, name: str) -> Work:
-    """Work of one pass: two transforms in, one product, one transform out; kernels come from features if fewer."""
-    part = block_problem(problem, plan.block) if plan.block else problem
-    signal, kernel, output = (tuple(len(p) for p in positions) for positions in part.geometry)
-    inputs = _transform(plan, signal, part.batch * part.in_channels, part)
+def direct_work(problem: ConvProblem) -> Work:
+    """Return the work of one pass of the direct algorithm, without taps on padding."""
+    channel_pairs = problem.out_channels if problem.depthwise else _padded_channel_pairs(problem)
+    taps = 1.0
+    for signal, kernel, output in zip(*problem.geometry, strict=True):
+        taps *= _taps_on_signal(signal, kernel, output)
+    return Work(flops=2.0 * problem.batch * channel_pairs * taps)
+
+
+def _padded_channel_pairs(problem: ConvProblem) -> int:
+    """Return the pairs of channels; channels count in sixteens, as they do in registers."""
+    inputs = problem.in_channels // problem.groups
+    outputs = problem.out_channels // problem.groups
+    padded_inputs = inputs if inputs < 4 else _round_up(inputs, 16)
+    padded_outputs = _round_up(outputs, 16)
+    return padded_outputs * padded_inputs * problem.groups
+
+
+def _round_up(number: int, step: int) -> int:
+    return -(-number // step) * step
+
+
+def _taps_on_signal(
+    signal: range,
+    kernel: range,
+    output: range,
+) -> float:
+    """Return the pairs of an output and a tap that meet the signal, counted as if positions were dense.
+
+    Those that miss it form a triangle on either side, which is cut off where a tap misses it for every output.
+    """
+    span = len(output) * output.step
+    missed = 0.0
+    excess_before = -kernel[0]
+    excess_after = output[-1] + kernel[-1] - signal[-1]
+    for excess in (excess_before, excess_after):
+        triangle = _triangle(excess, kernel.step, output.step)
+        cut_off = _triangle(excess - span, kernel.step, output.step)
+        missed += triangle - cut_off
+    pairs = len(kernel) * len(output)
+    return max(pairs - missed, len(output))
+
+
+def _triangle(excess: int, tap_step: int, output_step: int) -> float:
+    """Return the pairs that miss the signal where the kernel exceeds it by ``excess`` samples."""
+    if excess <= 0:
+        return 0.0
+    doubled = excess * (excess + tap_step)
+    return doubled / (2 * tap_step * output_step)
+
+
+def spectral_work(
+    problem: ConvProblem,
+    plan: PassPlan,
+    name: str,
+) -> Work:
+    """Return the work of one pass: two transforms in, one product, one transform out."""
+    tiled = tile_problem(problem, plan.tile) if plan.tile else problem
+    signal, kernel, output = _sample_counts(tiled)
+    inputs = _transform(plan, signal, tiled.batch * tiled.in_channels, tiled)
     outputs = output_work(problem, plan)
-    kernels = _kernel_transform(plan, kernel, part)
-    product = _product(frequencies(plan), part)
-    chunks = _turns(problem, plan)
-    repeated = Work(calls=(chunks - 1) * 2 * (inputs.calls + outputs.calls))
+    kernels = _kernel_transform(plan, kernel, tiled)
+    product = _product(frequencies(plan), tiled)
+    repetitions = _chunk_count(problem, plan) - 1
+    repeated = Work(calls=repetitions * 2 * (inputs.calls + outputs.calls))
     total = inputs + outputs + kernels + product + repeated
-    if problem.channels_last:  # what is read is brought into the other order first
-        total += Work(copied=2 * BYTES * _read(problem, name), calls=1)
-    if plan.block:
-        ins, outs = part.batch * _size(signal, part.in_channels), part.batch * _size(output, part.out_channels)
-        total += _copies(name, ins, outs, len(signal))
+    if problem.channels_last:  # what is read is made contiguous first
+        copied = 2 * BYTES * _values_read(problem, name)
+        total += Work(copied=copied, calls=1)
+    if plan.tile:
+        input_values = tiled.batch * _values(signal, tiled.in_channels)
+        output_values = tiled.batch * _values(output, tiled.out_channels)
+        total += _tile_copies(name, input_values, output_values, len(signal))
     return total
 
 
-def _read(problem: ConvProblem, name: str) -> int:
-    """Values that a pass reads, but for the weight."""
-    inputs, outputs = _size(problem.signal, problem.in_channels), _size(problem.output_size, problem.out_channels)
-    return problem.batch * {"forward": inputs, "input_gradient": outputs, "weight_gradient": inputs + outputs}[name]
-
-
-def _turns(problem: ConvProblem, plan: PassPlan) -> int:
-    """Lots of channels times parts of the batch times pieces of each signal."""
-    lots = -(-problem.in_channels // plan.channels) if plan.channels else 1
-    chunks = -(-problem.batch // plan.chunk) if plan.chunk else 1
-    return lots * chunks * (-(-block_counts(problem, plan.block)[0] // plan.rows) if plan.rows else 1)
-
-
 def output_work(problem: ConvProblem, plan: PassPlan) -> Work:
-    """Work of the transform of outputs, or of their gradient."""
-    part = block_problem(problem, plan.block) if plan.block else problem
-    return _transform(plan, tuple(len(p) for p in part.geometry.output), part.batch * part.out_channels, part)
+    """Return the work of the transform of outputs, or of their gradient."""
+    tiled = tile_problem(problem, plan.tile) if plan.tile else problem
+    _, _, output = _sample_counts(tiled)
+    return _transform(plan, output, tiled.batch * tiled.out_channels, tiled)
 
 
-def _copies(name: str, inputs: int, outputs: int, axes: int) -> Work:
-    """Cutting a signal into blocks is two copies, joining outputs one, adding up overlaps four per axis."""
-    passes = {
+def _sample_counts(problem: ConvProblem) -> list[tuple[int, ...]]:
+    """Return the samples per axis of signal, kernel and output."""
+    counts = []
+    for positions in problem.geometry:
+        counts.append(tuple(len(place) for place in positions))
+    return counts
+
+
+def _values(axes: tuple[int, ...], channels: int) -> int:
+    return math.prod(axes) * channels
+
+
+def _values_read(problem: ConvProblem, name: str) -> int:
+    """Return the values that a pass reads, without those of the weight."""
+    inputs = _values(problem.signal, problem.in_channels)
+    outputs = _values(problem.output_size, problem.out_channels)
+    per_signal = {"forward": inputs, "input_gradient": outputs, "weight_gradient": inputs + outputs}
+    return problem.batch * per_signal[name]
+
+
+def _chunk_count(problem: ConvProblem, plan: PassPlan) -> int:
+    """Return how often the pass transforms: chunks of channels, times chunks of the batch, times ranges of tiles."""
+    count = 1
+    if plan.channel_chunk:
+        count *= -(-problem.in_channels // plan.channel_chunk)
+    if plan.batch_chunk:
+        count *= -(-problem.batch // plan.batch_chunk)
+    if plan.tile_rows:
+        rows, *_ = tile_counts(problem, plan.tile)
+        count *= -(-rows // plan.tile_rows)
+    return count
+
+
+def _tile_copies(
+    name: str,
+    inputs: int,
+    outputs: int,
+    axes: int,
+) -> Work:
+    """Return the work of tiling: two copies to cut, one to join outputs, four per axis to add overlapping tiles."""
+    copied_values = {
         "forward": 2 * inputs + outputs,
         "input_gradient": 2 * outputs + 4 * axes * inputs,
         "weight_gradient": 2 * inputs + 2 * outputs,
     }
-    return Work(copied=2 * BYTES * passes[name], calls=10 * axes)
+    return Work(copied=2 * BYTES * copied_values[name], calls=10 * axes)
 
 
-def fresh_bytes(problem: ConvProblem, plan: PassPlan, name: str) -> float:
-    """Bytes of new tensors that no allocator keeps: the result, copies and spectra that are larger than others."""
+def fresh_bytes(
+    problem: ConvProblem,
+    plan: PassPlan,
+    name: str,
+) -> float:
+    """Return the bytes of new tensors that are too large for the allocator to keep: results, copies and spectra."""
     inputs, outputs = signal_bytes(problem)
-    made = [{"forward": outputs, "input_gradient": inputs, "weight_gradient": 0}[name]]
-    if plan.engine != "direct" and not plan.block:
-        spectra = 2 * BYTES * frequencies(plan) * (plan.chunk or problem.batch) * (plan.channels or problem.groups)
-        made += [spectra * channels // problem.groups for channels in (problem.in_channels, problem.out_channels)]
-    large = sum(size for size in made if size > KEPT_BYTES)
+    results = {"forward": outputs, "input_gradient": inputs, "weight_gradient": 0}
+    sizes = [results[name]]
+    batch_chunk = plan.batch_chunk or problem.batch
+    if plan.engine != "direct" and not plan.tile:
+        groups = plan.channel_chunk or problem.groups
+        spectra = 2 * BYTES * frequencies(plan) * batch_chunk * groups
+        sizes += [
+            spectra * problem.in_channels // problem.groups,
+            spectra * problem.out_channels // problem.groups,
+        ]
+    fresh = sum(size for size in sizes if size > KEPT_BYTES)
     if plan.engine == "direct" and not (problem.channels_last and plan.channels_last):
-        share = (plan.chunk or problem.batch) / max(problem.batch, 1)
-        # Torch's library brings both into an order of its own, a part of the batch at a time.
-        large += sum(size for size in (inputs, outputs) if size * share > KEPT_BYTES)
-    return large
+        # Torch's library copies both into a layout of its own, one batch chunk at a time.
+        share = batch_chunk / max(problem.batch, 1)
+        fresh += sum(size for size in (inputs, outputs) if size * share > KEPT_BYTES)
+    return fresh
 
 
 def signal_bytes(problem: ConvProblem) -> tuple[int, int]:
-    """Bytes of the input and of the output."""
-    inputs, outputs = _size(problem.signal, problem.in_channels), _size(problem.output_size, problem.out_channels)
-    return BYTES * problem.batch * inputs, BYTES * problem.batch * outputs
+    """Return the bytes of the input and of the output."""
+    inputs = _values(problem.signal, problem.in_channels)
+    outputs = _values(problem.output_size, problem.out_channels)
+    bytes_per_batch = BYTES * problem.batch
+    return bytes_per_batch * inputs, bytes_per_batch * outputs
 
 
-def direct_work(problem: ConvProblem) -> Work:
-    """Work of one pass of the plain algorithm, but for taps on padding; channels count in sixteens, as in registers."""
-    pairs = problem.out_channels if problem.depthwise else _sixteens(problem)
-    taps = math.prod(map(_taps, *problem.geometry))
-    return Work(flops=2.0 * problem.batch * pairs * taps)
-
-
-def _taps(signal: range, kernel: range, output: range) -> float:
-    """Pairs of an output and a tap that meet the signal, counted as if positions were dense.
-
-    Those that miss it form a triangle on either side, cut off where a tap misses it for every output.
-    """
-
-    def triangle(over: int) -> float:
-        return over * (over + kernel.step) / (2 * kernel.step * output.step) if over > 0 else 0.0
-
-    span = len(output) * output.step
-    sides = (-kernel[0], output[-1] + kernel[-1] - signal[-1])
-    return max(len(kernel) * len(output) - sum(triangle(over) - triangle(over - span) for over in sides), len(output))
-
-
-def _sixteens(problem: ConvProblem) -> int:
-    ins, outs = problem.in_channels // problem.groups, problem.out_channels // problem.groups
-    padded = -(-outs // 16) * 16 * (ins if ins < 4 else -(-ins // 16) * 16)
-    return padded * problem.groups
-
-
-def _size(axes: tuple[int, ...], channels: int) -> int:
-    return math.prod(axes) * channels
-
-
-def _transform(plan: PassPlan, counts: tuple[int, ...], lead: int, problem: ConvProblem) -> Work:
-    """Work of transforming ``lead`` tensors of ``counts`` samples, either way."""
+def _transform(
+    plan: PassPlan,
+    counts: tuple[int, ...],
+    lead: int,
+    problem: ConvProblem,
+) -> Work:
+    """Return the work of transforming ``lead`` tensors of ``counts`` samples per axis, in either direction."""
     if plan.matrices:
         return _matrix_transform(plan, counts, lead)
     points = math.prod(plan.lengths)
-    split = 0 if problem.depthwise else 2
+    transposed = 0 if problem.depthwise else 2
+    kept = frequencies(plan)
+    values = math.prod(counts) + 2 * kept
     return Work(
         butterflies=lead * points * math.log2(max(points, 2)),
-        bytes=BYTES * lead * (math.prod(counts) + 2 * frequencies(plan)),
-        copied=2 * BYTES * split * lead * frequencies(plan),
-        calls=2 + split,
+        bytes=BYTES * lead * values,
+        copied=2 * BYTES * transposed * lead * kept,
+        calls=2 + transposed,
     )
 
 
-def _matrix_transform(plan: PassPlan, counts: tuple[int, ...], lead: int) -> Work:
-    if plan.fold > 1:
-        stages = [(plan.lengths[0] // plan.fold, -(-counts[0] // plan.fold)), (plan.fold, plan.fold)]
-    else:
-        stages = list(zip(plan.lengths, counts, strict=True))[::-1]
-    rest = math.prod(samples for _, samples in stages)
-    total, done = Work(copied=2 * BYTES * lead * rest if plan.fold > 1 else 0), 1
+def _matrix_transform(
+    plan: PassPlan,
+    counts: tuple[int, ...],
+    lead: int,
+) -> Work:
+    stages = _stages(plan, counts)
+    remaining = math.prod(samples for _, samples in stages)
+    total = Work(copied=2 * BYTES * lead * remaining if plan.fold > 1 else 0)
+    finished = 1
     for index, (length, samples) in enumerate(stages):
-        rest //= samples
+        remaining //= samples
         kept = length if index else length // 2 + 1
-        columns, real = lead * rest, 2 if index else 1
+        columns = lead * remaining
+        parts = 2 if index else 1  # the first stage reads real values
         total += Work(
-            flops=4.0 * real * done * kept * samples * columns,
-            bytes=BYTES * real * done * columns * (2 * kept + real * samples),
-            matrices=2 * real * done,
-            calls=2 * real,
+            flops=4.0 * parts * finished * kept * samples * columns,
+            bytes=BYTES * parts * finished * columns * (2 * kept + parts * samples),
+            matrices=2 * parts * finished,
+            calls=2 * parts,
         )
-        done *= kept
+        finished *= kept
     return total
 
 
-def _kernel_transform(plan: PassPlan, counts: tuple[int, ...], problem: ConvProblem) -> Work:
-    pairs = problem.out_channels * problem.in_channels // problem.groups
-    whole = _transform(plan, counts, pairs, problem)
-    if not 0 < problem.features < pairs or (problem.depthwise and not plan.matrices):
-        return whole
+def _stages(plan: PassPlan, counts: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Return (length, samples) of each stage of a transform by matrices, in order."""
+    if plan.fold > 1:
+        length = plan.lengths[0] // plan.fold
+        samples = -(-counts[0] // plan.fold)
+        return [(length, samples), (plan.fold, plan.fold)]
+    stages = list(zip(plan.lengths, counts, strict=True))
+    stages.reverse()
+    return stages
+
+
+def _kernel_transform(
+    plan: PassPlan,
+    counts: tuple[int, ...],
+    problem: ConvProblem,
+) -> Work:
+    """Return the work of the kernels' spectra, which are mixed from those of the features where these are fewer."""
+    kernels = problem.out_channels * problem.in_channels // problem.groups
+    factored = 0 < problem.features < kernels
+    if not factored or (problem.depthwise and not plan.matrices):
+        return _transform(plan, counts, kernels, problem)
     kept = frequencies(plan)
     mix = Work(
-        flops=4.0 * kept * problem.features * pairs,
-        bytes=2 * BYTES * kept * (problem.features + pairs),
+        flops=4.0 * kept * problem.features * kernels,
+        bytes=2 * BYTES * kept * (problem.features + kernels),
         matrices=2,
         calls=4,
     )
@@ -199,11 +291,18 @@ def _kernel_transform(plan: PassPlan, counts: tuple[int, ...], problem: ConvProb
 
 
 def _product(kept: int, problem: ConvProblem) -> Work:
-    b, groups = problem.batch, problem.groups
-    ins, outs = problem.in_channels // groups, problem.out_channels // groups
-    values = kept * groups * (b * ins + ins * outs + b * outs)
+    """Return the work of the products over channels or over the batch, at ``kept`` frequencies."""
+    batch = problem.batch
+    groups = problem.groups
+    inputs = problem.in_channels // groups
+    outputs = problem.out_channels // groups
+    values_per_group = batch * inputs + inputs * outputs + batch * outputs
+    values = kept * groups * values_per_group
     if problem.depthwise:
         return Work(bytes=6 * BYTES * values, calls=6)
     return Work(
-        flops=8.0 * kept * groups * b * ins * outs, bytes=4 * BYTES * values, matrices=4 * kept * groups, calls=4
+        flops=8.0 * kept * groups * batch * inputs * outputs,
+        bytes=4 * BYTES * values,
+        matrices=4 * kept * groups,
+        calls=4,
     )

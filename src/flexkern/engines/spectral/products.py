@@ -1,147 +1,239 @@
-"""Sums over channels and over the batch, one per frequency: what is left of a convolution between two transforms.
+"""Sums over channels and over the batch, one per frequency: the step of a convolution between two transforms.
 
 Legend: ``F`` frequencies, ``G`` groups, ``B`` batch, ``I`` and ``O`` channels per group. Signal spectra are
-``x`` (G, B, I), output spectra ``y`` (G, B, O), kernel spectra ``w`` (G, O, I); where a group has one channel in and
-out (depthwise) the product is pointwise, and spectra are ``x``, ``y`` (B, C) and ``w`` (C).
+``x`` (G, B, I), output spectra ``y`` (G, B, O), kernel spectra ``w`` (G, O, I). Where a group has one channel in and
+out (depthwise), the product is pointwise, and spectra are ``x``, ``y`` (B, C) and ``w`` (C).
 
     forward          y = x w*        summed over I; given ``conjugate(w)``
     input gradient   x = y w         summed over O
     weight gradient  w = x y*        summed over B
+
+Methods that take ``into`` write their result there, and those that take ``total`` add to it, which saves a tensor.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..._support.tracing import plain_operations
 from .dft import Split, add_product
 
-FEW = 4
-"""So many signals are added up one by one, which saves a tensor of all products; more take too many calls."""
+FEW_SIGNALS = 4
+"""Up to this many signals are added up one by one, which saves a tensor of all products but takes more calls."""
 
 
+@dataclass
 class DenseSplit:
-    """Matrix products of split spectra, frequency first; one batch of F G of them."""
+    """Matrix products of split spectra, frequency first, as one batch of F G matrices.
+
+    Function transforms need ``in_place=False``.
+    """
+
+    in_place: bool = True
 
     def conjugate(self, w: Split) -> Split:
-        """Itself: signs cost nothing here."""
+        """Return ``w`` itself: the products choose the signs, at no cost."""
         return w
 
     def forward(self, x: Split, w: Split) -> Split:
-        return _multiply(x, Split(w.real.mT, w.imag.mT), conjugate="b")
+        transposed = Split(w.real.mT, w.imag.mT)
+        return self._multiply(x, transposed, conjugate="b")
 
-    def input_gradient(self, y: Split, w: Split, into: Split | None = None) -> Split:
+    def input_gradient(
+        self,
+        y: Split,
+        w: Split,
+        into: Split | None = None,
+    ) -> Split:
         if into is None:
-            return _multiply(y, w)
-        (real, imag), (yr, yi, wr, wi) = map(_batched, into), map(_batched, (*y, *w))
-        torch.bmm(yr, wr, out=real).baddbmm_(yi, wi, alpha=-1)
-        torch.bmm(yr, wi, out=imag).baddbmm_(yi, wr)
+            return self._multiply(y, w)
+        real, imag = _as_batch(into)
+        y_real, y_imag = _as_batch(y)
+        w_real, w_imag = _as_batch(w)
+        torch.bmm(y_real, w_real, out=real).baddbmm_(y_imag, w_imag, alpha=-1)
+        torch.bmm(y_real, w_imag, out=imag).baddbmm_(y_imag, w_real)
         return into
 
-    def weight_gradient(self, x: Split, y: Split, total: Split | None = None) -> Split:
-        """Added to ``total`` in place, which saves a tensor as large as all kernels' spectra."""
-        y_real, y_imag = y.real.mT, y.imag.mT
+    def weight_gradient(
+        self,
+        x: Split,
+        y: Split,
+        total: Split | None = None,
+    ) -> Split:
+        transposed = Split(y.real.mT, y.imag.mT)
         if total is None:
-            return _multiply(Split(y_real, y_imag), x, conjugate="a")
-        (real, imag), (yr, yi, xr, xi) = map(_batched, total), map(_batched, (y_real, y_imag, *x))
-        real.baddbmm_(yr, xr).baddbmm_(yi, xi)
-        imag.baddbmm_(yr, xi).baddbmm_(yi, xr, alpha=-1)
+            return self._multiply(transposed, x, conjugate="a")
+        real, imag = _as_batch(total)
+        y_real, y_imag = _as_batch(transposed)
+        x_real, x_imag = _as_batch(x)
+        real.baddbmm_(y_real, x_real).baddbmm_(y_imag, x_imag)
+        imag.baddbmm_(y_real, x_imag).baddbmm_(y_imag, x_real, alpha=-1)
         return total
 
+    def _multiply(
+        self,
+        a: Split,
+        b: Split,
+        *,
+        conjugate: str = "",
+    ) -> Split:
+        """Return a complex matrix product, computed as four real ones; ``conjugate`` is "a", "b" or "" for neither."""
+        shape = a.real.shape[:-1] + b.real.shape[-1:]
+        a_real, a_imag = _as_batch(a)
+        b_real, b_imag = _as_batch(b)
+        sign = 1 if conjugate else -1
+        real = add_product(
+            torch.bmm(a_real, b_real),
+            a_imag,
+            b_imag,
+            sign,
+            in_place=self.in_place,
+        )
+        if conjugate == "b":
+            imag = add_product(
+                torch.bmm(a_imag, b_real),
+                a_real,
+                b_imag,
+                -1,
+                in_place=self.in_place,
+            )
+        else:
+            imag = add_product(
+                torch.bmm(a_real, b_imag),
+                a_imag,
+                b_real,
+                -sign,
+                in_place=self.in_place,
+            )
+        return Split(real.view(shape), imag.view(shape))
 
-def _batched(part: Tensor) -> Tensor:
-    """(..., rows, columns) -> (F G, rows, columns)."""
-    return part.reshape(-1, *part.shape[-2:])
+
+def _as_batch(spectrum: Split) -> tuple[Tensor, Tensor]:
+    """(..., rows, columns) -> (F G, rows, columns), both parts."""
+    return spectrum.real.flatten(0, -3), spectrum.imag.flatten(0, -3)
 
 
-def _multiply(a: Split, b: Split, *, conjugate: str = "") -> Split:
-    """Complex matrix product from four real ones, one of the factors conjugated."""
-    shape = a.real.shape[:-1] + b.real.shape[-1:]
-    ar, ai, br, bi = map(_batched, (*a, *b))
-    real = add_product(torch.bmm(ar, br), ai, bi, 1 if conjugate else -1)
-    if conjugate == "b":
-        imag = add_product(torch.bmm(ai, br), ar, bi, -1)
-    else:
-        imag = add_product(torch.bmm(ar, bi), ai, br, -1 if conjugate else 1)
-    return Split(real.view(shape), imag.view(shape))
+class PointwiseSplit:
+    """Depthwise products of split spectra: x, y (F, B, C), w (F, C)."""
+
+    def conjugate(self, w: Split) -> Split:
+        """Return ``w`` itself: the products choose the signs, at no cost."""
+        return w
+
+    def forward(self, x: Split, w: Split) -> Split:
+        w_real = w.real[:, None]
+        w_imag = w.imag[:, None]
+        real = (x.real * w_real).addcmul_(x.imag, w_imag)
+        imag = (x.imag * w_real).addcmul_(x.real, w_imag, value=-1)
+        return Split(real, imag)
+
+    def input_gradient(
+        self,
+        y: Split,
+        w: Split,
+        into: Split | None = None,
+    ) -> Split:
+        w_real = w.real[:, None]
+        w_imag = w.imag[:, None]
+        real, imag = into or (None, None)
+        real = torch.mul(y.real, w_real, out=real).addcmul_(y.imag, w_imag, value=-1)
+        imag = torch.mul(y.imag, w_real, out=imag).addcmul_(y.real, w_imag)
+        return Split(real, imag)
+
+    def weight_gradient(
+        self,
+        x: Split,
+        y: Split,
+        total: Split | None = None,
+    ) -> Split:
+        real = (x.real * y.real).addcmul_(x.imag, y.imag).sum(1)
+        imag = (x.imag * y.real).addcmul_(x.real, y.imag, value=-1).sum(1)
+        if total is None:
+            return Split(real, imag)
+        return Split(total.real.add_(real), total.imag.add_(imag))
 
 
-class DenseComplex:
-    """Matrix products of complex spectra, frequency first."""
+@dataclass
+class ComplexProducts:
+    """What products of complex spectra have in common; ``recorded`` if autograd or a function transform follows."""
+
+    recorded: bool = False
 
     def conjugate(self, w: Tensor) -> Tensor:
-        return conjugate(w)
+        """Return the conjugate, computed now: matrix products would resolve a lazy one every time."""
+        if self.recorded:
+            return torch.complex(w.real, -w.imag)
+        return w.conj_physical_()
+
+
+class DenseComplex(ComplexProducts):
+    """Matrix products of complex spectra, frequency first."""
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        return multiply_complex(x, w.mT)
+        return _multiply_complex(x, w.mT)
 
-    def input_gradient(self, y: Tensor, w: Tensor, into: Tensor | None = None) -> Tensor:
-        if into is None or 1 in w.shape[-2:]:
-            product = multiply_complex(y, w)
-            return product if into is None else into.copy_(product)
-        return torch.matmul(y, w, out=into)
+    def input_gradient(
+        self,
+        y: Tensor,
+        w: Tensor,
+        into: Tensor | None = None,
+    ) -> Tensor:
+        if into is not None and 1 not in w.shape[-2:]:
+            return torch.matmul(y, w, out=into)
+        product = _multiply_complex(y, w)
+        return product if into is None else into.copy_(product)
 
-    def weight_gradient(self, x: Tensor, y: Tensor, total: Tensor | None = None) -> Tensor:
-        if x.shape[-1] < y.shape[-1]:  # one of the two is conjugated: the lesser, and the result
-            product = multiply_complex(x.mH, y).conj_physical_().mT
+    def weight_gradient(
+        self,
+        x: Tensor,
+        y: Tensor,
+        total: Tensor | None = None,
+    ) -> Tensor:
+        if x.shape[-1] < y.shape[-1]:
+            # Conjugate the smaller factor, and then the result.
+            product = _multiply_complex(x.mH, y).conj_physical_().mT
         elif total is None or 1 in total.shape[-2:]:
-            product = multiply_complex(y.mH, x)
+            product = _multiply_complex(y.mH, x)
         else:
-            _batched(total).baddbmm_(_batched(y.mH), _batched(x))
+            total.flatten(0, -3).baddbmm_(y.mH.flatten(0, -3), x.flatten(0, -3))
             return total
         return product if total is None else total.add_(product)
 
 
-def multiply_complex(a: Tensor, b: Tensor) -> Tensor:
-    """Matrix product; with thin matrices several times as fast as the library's general one."""
+def _multiply_complex(a: Tensor, b: Tensor) -> Tensor:
+    """Return the matrix product; thin matrices are several times faster than with the library's general one."""
     if a.shape[-1] == 1:
-        return a.resolve_conj() * b  # a lazy one is ignored in the first call of compiled code (torch 2.13)
-    return (b.mT @ a.mT).mT if b.shape[-1] == 1 else a @ b
+        return a.resolve_conj() * b  # a lazy conjugate is ignored in the first call of compiled code (torch 2.13)
+    if b.shape[-1] == 1:
+        return (b.mT @ a.mT).mT
+    return a @ b
 
 
-class PointwiseSplit:
-    """Depthwise, split spectra: x, y (F, B, C), w (F, C)."""
-
-    def conjugate(self, w: Split) -> Split:
-        return w
-
-    def forward(self, x: Split, w: Split) -> Split:
-        wr, wi = w.real[:, None], w.imag[:, None]
-        return Split((x.real * wr).addcmul_(x.imag, wi), (x.imag * wr).addcmul_(x.real, wi, value=-1))
-
-    def input_gradient(self, y: Split, w: Split, into: Split | None = None) -> Split:
-        (wr, wi), (real, imag) = (part[:, None] for part in w), into or (None, None)
-        real = torch.mul(y.real, wr, out=real).addcmul_(y.imag, wi, value=-1)
-        return Split(real, torch.mul(y.imag, wr, out=imag).addcmul_(y.real, wi))
-
-    def weight_gradient(self, x: Split, y: Split, total: Split | None = None) -> Split:
-        real = (x.real * y.real).addcmul_(x.imag, y.imag).sum(1)
-        imag = (x.imag * y.real).addcmul_(x.real, y.imag, value=-1).sum(1)
-        return Split(real, imag) if total is None else Split(total.real.add_(real), total.imag.add_(imag))
-
-
-class PointwiseComplex:
-    """Depthwise, complex spectra, frequencies last: x, y (B, C, *F), w (C, *F)."""
-
-    def conjugate(self, w: Tensor) -> Tensor:
-        return conjugate(w)
+class PointwiseComplex(ComplexProducts):
+    """Depthwise products of complex spectra, frequencies last: x, y (B, C, *F), w (C, *F)."""
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         return x * w
 
-    def input_gradient(self, y: Tensor, w: Tensor) -> Tensor:
-        return y * w
+    def input_gradient(
+        self,
+        y: Tensor,
+        w: Tensor,
+        into: Tensor | None = None,
+    ) -> Tensor:
+        return torch.mul(y, w, out=into)
 
-    def weight_gradient(self, x: Tensor, y: Tensor, total: Tensor | None = None) -> Tensor:
+    def weight_gradient(
+        self,
+        x: Tensor,
+        y: Tensor,
+        total: Tensor | None = None,
+    ) -> Tensor:
         y = y.conj_physical()
-        if plain_operations() or len(x) > FEW:
-            part = (x * y).sum(0)
-            return part if total is None else total.add_(part)
+        if self.recorded or len(x) > FEW_SIGNALS:
+            product = (x * y).sum(0)
+            return product if total is None else total.add_(product)
         total = x[0] * y[0] if total is None else total.addcmul_(x[0], y[0])
-        for xs, ys in zip(x[1:], y[1:], strict=True):
-            total.addcmul_(xs, ys)
+        for signal, output in zip(x[1:], y[1:], strict=True):
+            total.addcmul_(signal, output)
         return total
-
-
-def conjugate(w: Tensor) -> Tensor:
-    """Computed, in place where nobody looks on: matrix products would resolve a lazy one every time."""
-    return torch.complex(w.real, -w.imag) if plain_operations() else w.conj_physical_()

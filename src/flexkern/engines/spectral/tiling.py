@@ -1,7 +1,13 @@
-"""Overlap-save: a long signal as a batch of overlapping blocks, each a small convolution by itself."""
+"""Division of a convolution: tiles of a long signal, ranges of tiles, and chunks of channels.
+
+Overlap-save cuts the output into tiles. Each tile needs a part of the signal, and neighbouring parts overlap. Together
+the tiles are a batch of small convolutions.
+"""
 
 import dataclasses
-from typing import Any, NamedTuple
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -10,135 +16,209 @@ from ..._support.axes import last_axes
 from ..plan import ConvProblem, PassPlan
 
 
-def block_problem(problem: ConvProblem, block: tuple[int, ...]) -> ConvProblem:
-    """The convolution of one block: ``block`` outputs per axis, no padding, the blocks of all signals as its batch."""
-    signal = tuple((h - 1) * s + e for h, s, e in zip(block, problem.stride, problem.extent, strict=True))
+@functools.lru_cache(maxsize=4096)
+def tile_problem(problem: ConvProblem, tile: tuple[int, ...]) -> ConvProblem:
+    """Return the convolution of all tiles as one batch: ``tile`` outputs per axis, no padding."""
     batch = problem.batch
-    for count in block_counts(problem, block):
-        batch *= count
-    return dataclasses.replace(problem, batch=batch, signal=signal, padding=((0, 0),) * len(signal))
+    signal = []
+    counts = tile_counts(problem, tile)
+    for axis, outputs in enumerate(tile):
+        stride = problem.stride[axis]
+        extent = problem.extent[axis]
+        batch *= counts[axis]
+        signal.append((outputs - 1) * stride + extent)
+    return dataclasses.replace(
+        problem,
+        batch=batch,
+        signal=tuple(signal),
+        padding=((0, 0),) * len(tile),
+    )
 
 
-def block_counts(problem: ConvProblem, block: tuple[int, ...]) -> tuple[int, ...]:
-    """Blocks per axis."""
-    return tuple(-(-out // h) for out, h in zip(problem.output_size, block, strict=True))
+def tile_counts(problem: ConvProblem, tile: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the number of tiles per axis."""
+    counts = []
+    for outputs, per_tile in zip(problem.output_size, tile, strict=True):
+        counts.append(-(-outputs // per_tile))
+    return tuple(counts)
 
 
-def cut_signal(input: Tensor, problem: ConvProblem, block: tuple[int, ...]) -> Tensor:
-    """(B, C, *S) -> (B blocks, C, *block signal), neighbours overlapping by the kernel less one stride."""
-    part = block_problem(problem, block)
-    margins = _margins(problem, block)
-    blocks = F.pad(input, [side for margin in reversed(margins) for side in margin])
-    for axis, (size, h, stride) in enumerate(zip(part.signal, block, problem.stride, strict=True)):
-        blocks = blocks.unfold(2 + axis, size, h * stride)
-    return _blocks_first(blocks, len(block))
+def cut_signal(
+    input: Tensor,
+    problem: ConvProblem,
+    tile: tuple[int, ...],
+) -> Tensor:
+    """(B, C, *S) -> (B tiles, C, *tile signal); neighbours overlap by the kernel's extent less one stride."""
+    size = tile_problem(problem, tile).signal
+    tiles = F.pad(input, _margins(problem, tile))
+    for axis, outputs in enumerate(tile):
+        step = outputs * problem.stride[axis]
+        tiles = tiles.unfold(2 + axis, size[axis], step)
+    return _tiles_first(tiles, len(tile))
 
 
-def cut_output(output: Tensor, problem: ConvProblem, block: tuple[int, ...]) -> Tensor:
-    """(B, O, *T) -> (B blocks, O, *block), zeros where the last blocks reach beyond the end."""
-    counts = block_counts(problem, block)
-    spare = [n * h - t for n, h, t in zip(counts, block, output.shape[2:], strict=True)]
-    blocks = F.pad(output, [side for extra in reversed(spare) for side in (0, extra)])
-    for axis, h in enumerate(block):
-        blocks = blocks.unfold(2 + axis, h, h)
-    return _blocks_first(blocks, len(block))
+def cut_output(
+    output: Tensor,
+    problem: ConvProblem,
+    tile: tuple[int, ...],
+) -> Tensor:
+    """(B, O, *T) -> (B tiles, O, *tile), with zeros where the last tiles extend beyond the end."""
+    counts = tile_counts(problem, tile)
+    margins = []
+    for axis, outputs in enumerate(tile):
+        covered = counts[axis] * outputs
+        excess = covered - output.shape[2 + axis]
+        margins.append((0, excess))
+    tiles = F.pad(output, _last_axis_first(margins))
+    for axis, outputs in enumerate(tile):
+        tiles = tiles.unfold(2 + axis, outputs, outputs)
+    return _tiles_first(tiles, len(tile))
 
 
-def join_output(blocks: Tensor, problem: ConvProblem, block: tuple[int, ...]) -> Tensor:
-    """The inverse of :func:`cut_output`."""
-    counts, axes = block_counts(problem, block), len(block)
-    blocks = blocks.view(-1, *counts, *blocks.shape[1:])
-    order = [0, 1 + axes] + [side for axis in range(axes) for side in (1 + axis, 2 + axes + axis)]
-    whole = blocks.permute(order).flatten(2).unflatten(2, [n * h for n, h in zip(counts, block, strict=True)])
-    return whole[last_axes(slice(t) for t in problem.output_size)]
+def join_output(
+    tiles: Tensor,
+    problem: ConvProblem,
+    tile: tuple[int, ...],
+) -> Tensor:
+    """(B tiles, O, *tile) -> (B, O, *T), the inverse of :func:`cut_output`."""
+    counts = tile_counts(problem, tile)
+    axes = len(tile)
+    tiles = tiles.view(-1, *counts, *tiles.shape[1:])
+    order = [0, 1 + axes]
+    sizes = []
+    for axis in range(axes):
+        order += [1 + axis, 2 + axes + axis]
+        sizes.append(counts[axis] * tile[axis])
+    interleaved = tiles.permute(order)
+    whole = interleaved.flatten(2).unflatten(2, sizes)
+    inside = last_axes(slice(outputs) for outputs in problem.output_size)
+    return whole[inside]
 
 
-def join_signal(blocks: Tensor, problem: ConvProblem, block: tuple[int, ...]) -> Tensor:
-    """The adjoint of :func:`cut_signal`: blocks (B blocks, C, *block signal) are added where they overlap."""
-    counts, axes = block_counts(problem, block), len(block)
-    blocks = blocks.view(-1, *counts, *blocks.shape[1:])
-    for axis, (h, stride) in enumerate(zip(block, problem.stride, strict=True)):
-        # Axis by axis the block index sits at 1, its samples behind channels and the axes joined so far.
-        blocks = _overlap_add(blocks.movedim(1, -1).movedim(1 + axes - axis, -1), h * stride)
-    margins = [(-left, -right) for left, right in _margins(problem, block)]
-    return F.pad(blocks, [side for margin in reversed(margins) for side in margin])
+def join_signal(
+    tiles: Tensor,
+    problem: ConvProblem,
+    tile: tuple[int, ...],
+) -> Tensor:
+    """(B tiles, C, *tile signal) -> (B, C, *S), the adjoint of :func:`cut_signal`: overlapping samples are added."""
+    counts = tile_counts(problem, tile)
+    axes = len(tile)
+    tiles = tiles.view(-1, *counts, *tiles.shape[1:])
+    for axis, outputs in enumerate(tile):
+        # The next tile index is at 1; its samples are behind the channels and the axes joined so far.
+        samples_axis = 1 + axes - axis
+        pairs = tiles.movedim(1, -1).movedim(samples_axis, -1)
+        step = outputs * problem.stride[axis]
+        tiles = _overlap_add(pairs, step)
+    margins = _margins(problem, tile)
+    return F.pad(tiles, [-side for side in margins])
 
 
-def _overlap_add(blocks: Tensor, step: int) -> Tensor:
-    """(..., N, size) -> (..., length): block ``n`` is added from sample ``n step`` on."""
-    count, size = blocks.shape[-2:]
-    pieces = -(-size // step)
-    whole = blocks.new_empty(*blocks.shape[:-2], count + pieces - 1, step)
-    whole[..., :count, :size] = blocks[..., :step]
+def _overlap_add(tiles: Tensor, step: int) -> Tensor:
+    """(..., N, size) -> (..., length): tile ``n`` is added from sample ``n step`` on."""
+    count, size = tiles.shape[-2:]
+    steps_per_tile = -(-size // step)
+    total_steps = count + steps_per_tile - 1
+    whole = tiles.new_empty(*tiles.shape[:-2], total_steps, step)
+    first_steps = tiles[..., :step]
+    whole[..., :count, :size] = first_steps
     whole[..., :count, size:] = 0
     whole[..., count:, :] = 0
-    for piece in range(1, pieces):
-        part = blocks[..., piece * step : (piece + 1) * step]
-        whole[..., piece : piece + count, : part.shape[-1]] += part
-    return whole.flatten(-2)[..., : (count - 1) * step + size]
+    for index in range(1, steps_per_tile):
+        first = index * step
+        overlap = tiles[..., first : first + step]
+        width = overlap.shape[-1]
+        whole[..., index : index + count, :width] += overlap
+    length = (count - 1) * step + size
+    return whole.flatten(-2)[..., :length]
 
 
-def _margins(problem: ConvProblem, block: tuple[int, ...]) -> list[tuple[int, int]]:
-    """Per axis the zeros before and after the signal (negative: samples unused) that make the blocks fill it."""
-    part, counts = block_problem(problem, block), block_counts(problem, block)
-    axes = zip(problem.signal, problem.padding, part.signal, block, problem.stride, counts, strict=True)
-    return [(left, (n - 1) * h * s + size - samples - left) for samples, (left, _), size, h, s, n in axes]
+@functools.lru_cache(maxsize=1024)
+def _margins(problem: ConvProblem, tile: tuple[int, ...]) -> list[int]:
+    """Return the zeros around the signal that make the tiles fill it, in the order of ``F.pad``.
+
+    Negative numbers are samples that no output reads.
+    """
+    size = tile_problem(problem, tile).signal
+    counts = tile_counts(problem, tile)
+    margins = []
+    for axis, samples in enumerate(problem.signal):
+        before, _ = problem.padding[axis]
+        step = tile[axis] * problem.stride[axis]
+        covered = (counts[axis] - 1) * step + size[axis]
+        after = covered - samples - before
+        margins.append((before, after))
+    return _last_axis_first(margins)
 
 
-def _blocks_first(blocks: Tensor, axes: int) -> Tensor:
+def _last_axis_first(pairs: Sequence[tuple[int, int]]) -> list[int]:
+    """Return (before, after) per axis in the order of ``F.pad``."""
+    return [side for pair in reversed(pairs) for side in pair]
+
+
+def _tiles_first(tiles: Tensor, axes: int) -> Tensor:
     """(B, C, *N, *size) -> (B N, C, *size)."""
-    order = (0, *range(2, 2 + axes), 1, *range(2 + axes, 2 + 2 * axes))
-    return blocks.permute(order).reshape(-1, blocks.shape[1], *blocks.shape[2 + axes :])
+    channels = tiles.shape[1]
+    size = tiles.shape[2 + axes :]
+    tile_axes = range(2, 2 + axes)
+    sample_axes = range(2 + axes, 2 + 2 * axes)
+    ordered = tiles.permute(0, *tile_axes, 1, *sample_axes)
+    return ordered.reshape(-1, channels, *size)
 
 
-class Piece(NamedTuple):
-    """A convolution of part of the signal that gives part of the output; pieces overlap in the signal."""
+class TileRange(NamedTuple):
+    """Some rows of tiles: their convolution, the samples of the first axis that it reads, and its outputs."""
 
     problem: ConvProblem
-    input: Any
-    output: Any
+    input: slice
+    output: slice
+
+
+def cut_tile_rows(problem: ConvProblem, plan: PassPlan) -> list[TileRange]:
+    """Cut a convolution along the first axis into ranges of ``plan.tile_rows`` tiles.
+
+    Ranges overlap in the signal. Outputs that read nothing but padding belong to no range: they are zero.
+
+    Example:
+        >>> plan = PassPlan("overlap_save", (16,), tile=(10,), tile_rows=2)
+        >>> [tiles.input for tiles in cut_tile_rows(ConvProblem(1, 1, 1, (64,), (7,)), plan)]
+        [slice(0, 26, None), slice(20, 46, None), slice(40, 64, None)]
+    """
+    stride = problem.stride[0]
+    extent = problem.extent[0]
+    outputs = problem.output_size[0]
+    before, _ = problem.padding[0]
+    step = plan.tile_rows * plan.tile[0]
+    ranges = []
+    for first in range(0, outputs, step):
+        stop = min(first + step, outputs)
+        low = first * stride - before
+        high = (stop - 1) * stride + extent - before
+        start = max(low, 0)
+        end = min(high, problem.signal[0])
+        if start >= end:
+            continue
+        padding = (start - low, high - end)
+        range_problem = dataclasses.replace(
+            problem,
+            signal=(end - start, *problem.signal[1:]),
+            padding=(padding, *problem.padding[1:]),
+        )
+        ranges.append(TileRange(range_problem, slice(start, end), slice(first, stop)))
+    return ranges
 
 
 def cut_channels(problem: ConvProblem, plan: PassPlan) -> list[tuple[slice, ConvProblem]]:
-    """Of a depthwise convolution, ``plan.channels`` at a time.
+    """Cut a depthwise convolution into chunks of ``plan.channel_chunk`` channels.
 
     Example:
-        >>> plan = PassPlan("fft", (16,), channels=4)
-        >>> [(at.start, part.groups) for at, part in cut_channels(ConvProblem(1, 6, 6, (8,), (3,), groups=6), plan)]
-        [(0, 4), (4, 2)]
+        >>> plan = PassPlan("fft", (16,), channel_chunk=4)
+        >>> [channels for channels, _ in cut_channels(ConvProblem(1, 6, 6, (8,), (3,), groups=6), plan)]
+        [slice(0, 4, None), slice(4, 6, None)]
     """
-    found = []
-    for start in range(0, problem.groups, plan.channels):
-        count = min(plan.channels, problem.groups - start)
-        found.append((slice(start, start + count), problem.of_channels(count)))
-    return found
-
-
-def cut_pieces(problem: ConvProblem, plan: PassPlan) -> list[Piece]:
-    """Along the first axis, ``plan.rows`` blocks at a time; the whole where there are no rows.
-
-    Outputs that read nothing but padding belong to no piece: they are zero.
-
-    Example:
-        >>> plan = PassPlan("overlap_save", (16,), block=(10,), rows=2)
-        >>> [piece.problem.signal for piece in cut_pieces(ConvProblem(1, 1, 1, (64,), (7,)), plan)]
-        [(26,), (26,), (24,)]
-    """
-    if not plan.rows:
-        return [Piece(problem, ..., ...)]
-    stride, extent, samples = problem.stride[0], problem.extent[0], problem.signal[0]
-    outputs, left, step = problem.output_size[0], problem.padding[0][0], plan.rows * plan.block[0]
-    found = []
-    for first in range(0, outputs, step):
-        stop = min(first + step, outputs)
-        low, high = first * stride - left, (stop - 1) * stride + extent - left
-        inside = slice(max(low, 0), min(high, samples))
-        if inside.start >= inside.stop:
-            continue
-        part = dataclasses.replace(
-            problem,
-            signal=(inside.stop - inside.start, *problem.signal[1:]),
-            padding=((inside.start - low, high - inside.stop), *problem.padding[1:]),
-        )
-        found.append(Piece(part, (slice(None), slice(None), inside), (slice(None), slice(None), slice(first, stop))))
-    return found
+    chunks = []
+    for start in range(0, problem.groups, plan.channel_chunk):
+        stop = min(start + plan.channel_chunk, problem.groups)
+        chunk_problem = problem.of_channels(stop - start)
+        chunks.append((slice(start, stop), chunk_problem))
+    return chunks
