@@ -1,9 +1,15 @@
-"""Adaptive kernels on MNIST: few parameters, few epochs? Against LeNets and plain networks of equal parameters."""
+"""Adaptive kernels on MNIST against LeNets and plain networks of equal parameters, under one recipe."""
 
-from .comparison import Comparison, Contestant
+from __future__ import annotations
 
-ADAPTIVE_MNIST = Comparison(
-    "adaptive-mnist",
+import argparse
+
+from ..common.comparison import Comparison, Contestant, run_comparison
+from ..common.options import Options
+
+ABOUT = "do adaptive kernels need fewer parameters and epochs than ordinary ones on MNIST?"
+
+COMPARISON = Comparison(
     shape=(1, 28, 28),
     thresholds=(0.98, 0.985, 0.99),
     contestants={
@@ -19,8 +25,17 @@ ADAPTIVE_MNIST = Comparison(
         ),
         "adaptive-1k": Contestant("mnist-adaptive-1k", about="adaptive stem"),
         "plain-1k": Contestant(
-            "mnist-adaptive-1k", {"model.name": "plain_lenet_1k"}, "ordinary stem, equal parameters"
+            "mnist-adaptive-1k",
+            {"model.name": "plain_lenet_1k"},
+            "ordinary stem, equal parameters",
         ),
         "frozen-1k": Contestant("mnist-adaptive-1k", {"model.frozen": True}, "adaptive stem as drawn, never trained"),
     },
 )
+OPTIONS = Options("adaptive_mnist", tuple(COMPARISON.contestants))
+add_arguments = OPTIONS.add_to
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train the contestants, measure what they cost, and print a table."""
+    return run_comparison(COMPARISON, OPTIONS.read(options))

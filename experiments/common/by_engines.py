@@ -1,4 +1,4 @@
-"""Ordinary convolutions of any size computed as those of learned sizes are."""
+"""Ordinary convolutions of any size, computed by the engines that compute convolutions of learned size."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ from flexkern.layers import parse_arguments
 
 
 class ByEngines(TorchFunctionMode):
-    """Where this is on, ``nn.Conv2d`` is computed by the engines: the same layer and results, to rounding.
+    """A mode in which the engines compute ``nn.Conv2d``: the same layer and, up to rounding, the same results.
 
     Torch convolves a kernel as wide as its signal tap by tap, too slowly to train on. Modules stay torch's own, so that
-    what knows them still does. Inputs are batches.
+    code which knows them still does. Inputs must be batches.
 
     Example:
         >>> import torch
@@ -25,10 +25,17 @@ class ByEngines(TorchFunctionMode):
     """
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Iterable[type], args: Sequence[Any] = (), kwargs: Any = None
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Sequence[Any] = (),
+        kwargs: Any = None,
     ) -> Any:
-        # The mode is off in here, so that engines find torch's own convolution.
-        return (_conv2d if func is F.conv2d else func)(*args, **(kwargs or {}))
+        options = kwargs or {}
+        if func is F.conv2d:
+            # The mode is off in here, so that engines find torch's own convolution.
+            return _conv2d(*args, **options)
+        return func(*args, **options)
 
 
 def _conv2d(
@@ -40,8 +47,8 @@ def _conv2d(
     dilation: int | Sequence[int] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Same arguments as torch's, but inputs are batches."""
-    a = parse_arguments(
+    """Convolve a batch; the arguments are those of torch's function."""
+    arguments = parse_arguments(
         2,
         in_channels=input.shape[1],
         out_channels=weight.shape[0],
@@ -53,4 +60,12 @@ def _conv2d(
         padding_mode="zeros",
         causal=False,
     )
-    return convolve(input, weight, bias, stride=a.stride, padding=a.padding, dilation=a.dilation, groups=groups)
+    return convolve(
+        input,
+        weight,
+        bias,
+        stride=arguments.stride,
+        padding=arguments.padding,
+        dilation=arguments.dilation,
+        groups=groups,
+    )

@@ -1,22 +1,34 @@
-"""Comparisons of recipes: every contestant trained under one recipe, then accuracy beside what its model costs."""
+"""Comparisons of recipes: contestants are trained under one recipe, then accuracy is set against costs."""
 
 from __future__ import annotations
 
 import csv
-import json
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flexkern._support.atomic import write_json
-from flexkern.app.training import Recipe, fit, load_recipe, override
-from flexkern.app.training.record import write_result
+from flexkern.app.cli.text import table
+from flexkern.app.training import Recipe, load_recipe, override
 
-from .costs import measure_costs
+from .costs import model_costs
+from .ledger import Ledger, Result, Runs, read_entries
+from .options import Settings
+from .recipes import RUNS, is_same_recipe, recipe_changes, stored_recipe, train_recipe
+from .statistics import mean_and_sd
 
-Result = dict[str, Any]
+KEPT = (
+    "accuracy",
+    "validation_accuracy",
+    "best_epoch",
+    "epochs",
+    "seconds",
+    "n_train",
+    "n_validation",
+    "n_test",
+)
+"""Facts of a run record that the results store."""
 
 
 @dataclass(frozen=True)
@@ -27,130 +39,136 @@ class Contestant:
     changes: Mapping[str, Any] = field(default_factory=dict)
     about: str = ""
 
+    def make_recipe(self, name: str, seed: int, changes: Mapping[str, Any]) -> Recipe:
+        """Return the recipe; ``changes`` go last."""
+        keys = {**self.changes, **changes, "seed": seed, "name": name}
+        return override(load_recipe(self.recipe), keys)
+
 
 @dataclass(frozen=True)
 class Comparison:
     """Contestants on one task.
 
     Args:
-        name: of the comparison; its results are ``results/NAME.json``.
         shape: of one sample (C, *S).
         thresholds: validation accuracies whose first epoch is noted.
         contestants: by name.
     """
 
-    name: str
     shape: tuple[int, ...]
     thresholds: tuple[float, ...]
     contestants: Mapping[str, Contestant]
 
 
-def reproduce_comparison(
+def run_comparison(comparison: Comparison, settings: Settings) -> int:
+    """Train what is missing, measure what the models cost, print a table, and return the exit code."""
+    result = compare_recipes(comparison, settings)
+    header = ["contestant", "accuracy %", "seeds", "parameters", "MACs", "ms"]
+    print(table(header, [_row(name, entry) for name, entry in result["contestants"].items()]))
+    print(f"written to {settings.out}")
+    return 0
+
+
+def compare_recipes(
     comparison: Comparison,
-    out: str | Path,
+    settings: Settings,
     *,
-    only: Sequence[str] = (),
-    seeds: Sequence[int] = (0, 1, 2),
     changes: Mapping[str, Any] | None = None,
-    runs: str | Path | None = None,
-    say: Callable[[str], None] = lambda text: None,
+    runs: Path = RUNS,
 ) -> Result:
-    """Trains what ``out`` does not hold yet, then measures what the models cost; writes ``out`` after every run.
+    """Train what the results lack, then measure what the models cost; write the results after every run.
 
     Args:
-        only: names of contestants; all by default.
-        changes: of the recipes, for all contestants ("data.dir", "epochs" ...).
-        runs: where the training runs go, by default runs/NAME; an interrupted one is continued.
+        comparison: the contestants.
+        settings: options of the call.
+        changes: keys of all recipes that are changed besides.
+        runs: parent of the folder of the training runs.
 
     Raises:
-        ValueError: for an unknown contestant, or if ``out`` holds runs of another recipe.
+        ValueError: the results have runs of another recipe.
     """
-    known, out = comparison.contestants, Path(out)
-    for name in only:
-        if name not in known:
-            raise ValueError(f"unknown contestant {name}; known: {', '.join(known)}.")
-    for seed in seeds:
-        for name in only or known:
-            recipe = recipe_of(known[name], name, seed, changes or {})
-            if not _is_done(comparison, out, name, recipe):
-                run = train(recipe, Path(runs or Path("runs") / comparison.name), comparison.thresholds)
-                add_run(comparison, out, name, run)
-                say(f"{name}, seed {seed}: {100 * run['accuracy']:.2f} % in {run['seconds'] / 60:.0f} min")
-    return finish(comparison, out)
+    all_changes = {**recipe_changes(settings), **(changes or {})}
+    ledger = Ledger(
+        settings.out,
+        {"name": settings.name},
+        read=functools.partial(read_entries, group="contestants"),
+        summarise=functools.partial(_summarise, contestants=comparison.contestants),
+    )
+    for seed in settings.seeds:
+        for name in settings.contestants:
+            recipe = comparison.contestants[name].make_recipe(name, seed, all_changes)
+            stored = ledger.find(name, seed)
+            if stored is None:
+                run = _run(recipe, runs / settings.name, comparison.thresholds)
+                ledger.add(name, run)
+                minutes = run["seconds"] / 60
+                print(f"{name}, seed {seed}: {_percent(run['accuracy'])} % in {minutes:.0f} min", flush=True)
+            elif not is_same_recipe(stored["recipe"], recipe):
+                raise ValueError(f"{settings.out} has {name}, seed {seed}, of another recipe: give another `--out`.")
+    return _measure(comparison, ledger)
 
 
-def recipe_of(contestant: Contestant, name: str, seed: int, changes: Mapping[str, Any]) -> Recipe:
-    """The contestant's recipe; ``changes`` go last."""
-    return override(load_recipe(contestant.recipe), {**contestant.changes, **changes, "seed": seed, "name": name})
+def _run(recipe: Recipe, folder: Path, thresholds: Sequence[float]) -> Result:
+    """Train a recipe and return what the results store of the run."""
+    record = train_recipe(recipe, folder)
+    run: Result = {"seed": recipe.seed}
+    for key in KEPT:
+        run[key] = getattr(record, key)
+    run["epochs_to"] = epochs_to_reach(record.folder, thresholds)
+    run["commit"] = record.commit
+    run["threads"] = record.machine["threads"]
+    run["recipe"] = stored_recipe(record.recipe)
+    return run
 
 
-def train(recipe: Recipe, runs: Path, thresholds: Sequence[float]) -> Result:
-    """One run; what is kept of it."""
-    folder = runs / f"{recipe.name}-{recipe.seed}-{recipe.epochs}-epochs"  # a shorter try is another run
-    recipe = override(recipe, {"out": str(folder)})
-    record = fit(recipe, resume=(folder / "last.ckpt").is_file(), progress=False)
-    kept = ("accuracy", "validation_accuracy", "best_epoch", "epochs", "seconds", "n_train", "n_validation", "n_test")
-    found = {key: getattr(record, key) for key in kept}
-    run = {"seed": recipe.seed, **found, "epochs_to": epochs_to_reach(folder, thresholds)}
-    return {**run, "commit": record.commit, "threads": record.machine["threads"], "recipe": _stated(record.recipe)}
-
-
-def epochs_to_reach(folder: Path, thresholds: Sequence[float]) -> dict[str, int | None]:
-    """The first epoch whose validation accuracy is at or above each threshold; None where none is."""
+def epochs_to_reach(folder: Path, thresholds: Iterable[float]) -> dict[str, int | None]:
+    """Return the first epoch whose validation accuracy is at or above each threshold, or None."""
     with (folder / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        reached = [float(row["accuracy/validation"]) for row in csv.DictReader(file)]
-    first = {limit: next((i for i, value in enumerate(reached, 1) if value >= limit), None) for limit in thresholds}
-    return {f"{100 * limit:g} %": epoch for limit, epoch in first.items()}
+        accuracies = [float(row["accuracy/validation"]) for row in csv.DictReader(file)]
+    epochs: dict[str, int | None] = {}
+    for threshold in thresholds:
+        reached = (epoch for epoch, accuracy in enumerate(accuracies, 1) if accuracy >= threshold)
+        epochs[f"{100 * threshold:g} %"] = next(reached, None)
+    return epochs
 
 
-def add_run(comparison: Comparison, out: Path, name: str, run: Result) -> None:
-    """Reads, adds, writes."""
-    result, about = read(comparison, out), comparison.contestants[name].about
-    result["contestants"].setdefault(name, {"about": about, "runs": []})["runs"].append(run)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(out, result)
+def _summarise(runs: Runs, contestants: Mapping[str, Contestant]) -> Result:
+    entries = {}
+    for name, contestant in contestants.items():
+        if name in runs:
+            entries[name] = {
+                "about": contestant.about,
+                "runs": runs[name],
+                **mean_and_sd(runs[name], "accuracy"),
+            }
+    return {"contestants": entries}
 
 
-def read(comparison: Comparison, out: Path) -> Result:
-    """The results so far."""
-    if not out.is_file():
-        return {"name": comparison.name, "contestants": {}}
-    found = json.loads(out.read_text(encoding="utf-8"))
-    if found.get("name") != comparison.name or "contestants" not in found:
-        raise ValueError(f"{out} is not a file of {comparison.name}; give another `--out`.")
-    return dict(found)
+def _measure(comparison: Comparison, ledger: Ledger) -> Result:
+    """Measure the costs of all models in the results, and write them."""
+    entries = _summarise(ledger.runs, comparison.contestants)["contestants"]
+    models = {}
+    for name, entry in entries.items():
+        options = dict(entry["runs"][0]["recipe"]["model"])
+        models[name] = (options.pop("name"), options)
+    costs = model_costs(models, comparison.shape)
+    summaries = {name: {**entry, **costs[name]} for name, entry in entries.items()}
+    return ledger.write({"contestants": summaries})
 
 
-def finish(comparison: Comparison, out: Path) -> Result:
-    """Adds means, what the models cost, and how all was obtained."""
-    result = read(comparison, out)
-    models = {name: _model_of(entry) for name, entry in result["contestants"].items()}
-    costs = measure_costs(models, comparison.shape)
-    for name, entry in result["contestants"].items():
-        values = [run["accuracy"] for run in entry["runs"]]
-        spread = statistics.stdev(values) if len(values) > 1 else None
-        entry["about"] = comparison.contestants[name].about  # as it is called now
-        entry.update(accuracy_mean=statistics.mean(values), accuracy_sd=spread, **costs[name])
-    return write_result(out, result)
+def _row(name: str, entry: Result) -> list[str]:
+    accuracy = _percent(entry["accuracy_mean"])
+    if entry["accuracy_sd"] is not None:
+        accuracy += f" +- {_percent(entry['accuracy_sd'])}"
+    return [
+        name,
+        accuracy,
+        str(len(entry["runs"])),
+        f"{entry['parameters']:,}",
+        f"{entry['macs']:,}",
+        f"{1e3 * entry['latency']:.2f}",
+    ]
 
 
-def _model_of(entry: Result) -> tuple[str, Result]:
-    options = dict(entry["runs"][0]["recipe"]["model"])
-    return options.pop("name"), options
-
-
-def _is_done(comparison: Comparison, out: Path, name: str, recipe: Recipe) -> bool:
-    """Whether the results hold this run; it must have been of the same recipe."""
-    for run in read(comparison, out)["contestants"].get(name, {"runs": []})["runs"]:
-        if run["seed"] == recipe.seed:
-            before = Recipe.from_dict(run["recipe"])  # with the defaults of settings that did not exist then
-            if _stated(before.to_dict()) != _stated(recipe.to_dict()):
-                raise ValueError(f"{out} holds {name}, seed {recipe.seed}, of another recipe; give another `--out`.")
-            return True
-    return False
-
-
-def _stated(recipe: Result) -> Result:
-    """The recipe without what belongs to one machine."""
-    kept = {key: value for key, value in recipe.items() if key not in ("out", "about", "seed", "threads")}
-    return {**kept, "data": {key: value for key, value in kept["data"].items() if key != "dir"}}
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f}"

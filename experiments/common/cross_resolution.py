@@ -1,7 +1,6 @@
 """Networks trained at half the resolution, then used at the whole: out of the box, and after fine-tuning.
 
-Published for CIFAR-10, 16 to 32 pixels (Romero et al. 2022). Here for that and for MNIST, 14 to 28, with a small
-network and a small budget.
+Published for CIFAR-10, 16 to 32 pixels (Romero et al. 2022). Here with a small network and few epochs.
 """
 
 from __future__ import annotations
@@ -9,47 +8,57 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import itertools
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from flexkern.analysis import alias_report, at_resolution
+from flexkern.app.cli.text import table
 from flexkern.app.data import load_task, split_task
-from flexkern.app.training.record import commit, write_result
+from flexkern.app.training.record import commit
 from flexkern.functional import resize_bandlimited
 from flexkern.models import thin_resnet
 from flexkern.regularisers import alias_penalty
 from flexkern.windows import sizes
 
-from .baselines import NJetConv2d
+from ..baselines import NJetConv2d
 from .by_engines import ByEngines
-from .resume import earlier
+from .ledger import Ledger, Result, Runs, read_entries
+from .options import Settings
 from .small_flexnet import AUTHORS_MAGNET, EQUAL_POINTS, EQUAL_SIREN, small_flexnet
-from .trial import Result, Samples, accuracy, chosen, train
+from .statistics import mean_and_sd
+from .training import Samples, Schedule, accuracy, train
 
-RATES = {"batch": 64, "rate": 0.01, "tuning_rate": 0.003, "penalty": 0.1}
-"""Settings of all networks: the weight of the alias penalty is the published one."""
+BATCH, RATE, TUNING_RATE = 64, 0.01, 0.003
+PENALTY = 0.1
+"""Weight of the alias penalty, the published one."""
+VALIDATION = 0.1
+"""Fraction of the training samples that is left out."""
+MEASURED = ("source", "out_of_box", "enlarged", "tuned")
+"""Accuracies of a run, in the order in which they are measured."""
+
+Resolutions = dict[str, dict[str, Samples]]
 
 
 @dataclass(frozen=True)
 class CrossTask:
-    """Which data, and how long networks are trained at half and fine-tuned at the whole resolution."""
+    """Data, and how long networks are trained at half and fine-tuned at the whole resolution.
+
+    Args:
+        data: name of the data.
+        side: pixels per axis at the whole resolution.
+        epochs: of training at half the resolution.
+        tuning: epochs of fine-tuning at the whole resolution.
+        train: samples to train on, the first of the training part.
+    """
 
     data: str
     side: int
     epochs: int
     tuning: int
     train: int
-    """Samples that are trained on, the first of the training part."""
-
-
-MNIST, CIFAR10 = CrossTask("mnist", 28, 4, 1, 20_000), CrossTask("cifar10", 32, 8, 2, 30_000)
-CROSS_RESOLUTION = {"cross-resolution": MNIST, "cross-resolution-cifar10": CIFAR10}
 
 
 def _flexnet(channels: int, classes: int, side: int, **options: Any) -> nn.Module:
@@ -57,7 +66,7 @@ def _flexnet(channels: int, classes: int, side: int, **options: Any) -> nn.Modul
 
 
 def _njet(in_channels: int, out_channels: int, *, kernel_size: int, padding: str) -> nn.Module:
-    """An N-Jet finds its own size."""
+    """Return an N-Jet, which finds its own size and padding."""
     return NJetConv2d(in_channels, out_channels)
 
 
@@ -65,9 +74,12 @@ def _resnet(channels: int, classes: int, side: int, *, depth: int) -> nn.Module:
     return thin_resnet(channels, classes, depth=depth, width=16)
 
 
+Maker = Callable[[int, int, int], nn.Module]
+"""A function of channels, classes and pixels per axis that returns a network."""
+
 PENALTIES = {"FlexNet with penalty": 1.0, "FlexNet with thrice the penalty": 3.0}
 """Networks that are penalised, and how many times the published weight."""
-NETS: dict[str, Callable[[int, int, int], nn.Module]] = {
+NETS: dict[str, Maker] = {
     **dict.fromkeys(PENALTIES, _flexnet),
     "FlexNet": _flexnet,
     "FlexNet authors' initialisation": functools.partial(_flexnet, generator=AUTHORS_MAGNET),
@@ -79,95 +91,127 @@ NETS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "ResNet-20": functools.partial(_resnet, depth=20),
     "ResNet-44": functools.partial(_resnet, depth=44),
 }
-"""Networks whose kernels adapt have about equal parameters, ordinary ones what their sizes take."""
+"""FlexNets, points and N-Jet have about equal parameters, ordinary networks what their sizes take."""
 WIDE = ("conv horizon",)
-"""Networks of ordinary convolutions so wide that they go by the engines."""
+"""Networks of ordinary convolutions that are so wide that the engines compute them."""
 
 
-def reproduce_cross_resolution(
-    name: str,
-    out: str | Path,
-    data_dir: str | Path,
-    *,
-    seeds: Sequence[int] = (0, 1, 2),
-    epochs: int | None = None,
-    only: Sequence[str] = (),
-    say: Callable[[str], None] = lambda text: None,
-) -> Result:
-    """Trains every network once per seed; writes ``out`` after each run, and does not repeat runs that it holds.
+def run_cross_resolution(task: CrossTask, settings: Settings) -> int:
+    """Train what is missing, print a table, and return the exit code."""
+    result = train_at_both(task, settings)
+    rows = []
+    for name, net in result["nets"].items():
+        accuracies = [f"{100 * net[f'{key}_mean']:.2f}" for key in MEASURED]
+        rows.append([name, *accuracies])
+    header = ["network", "half, %", "whole, out of the box", "ordinary kernels enlarged", "fine-tuned"]
+    print(table(header, rows))
+    print(f"written to {settings.out}")
+    return 0
+
+
+def train_at_both(task: CrossTask, settings: Settings) -> Result:
+    """Train every network that the results lack; write the results after every run.
 
     Raises:
-        ValueError: for an unknown network, or an ``out`` of other settings.
+        ValueError: the results are of other settings.
     """
-    task = CROSS_RESOLUTION[name]
-    task = replace(task, epochs=epochs or task.epochs)
-    nets, data = chosen(NETS, only), cross_samples(task, data_dir)
+    if settings.epochs:
+        task = replace(task, epochs=settings.epochs)
+    data = cross_samples(task, settings.data_dir)
+    ledger = Ledger(
+        settings.out,
+        _facts(task, settings.name, data),
+        read=functools.partial(read_entries, group="nets"),
+        summarise=_summarise,
+    )
+    for seed, name in ledger.missing(settings.contestants, settings.seeds):
+        run = _run(name, task, data, seed)
+        ledger.add(name, run)
+        accuracies = ", ".join(f"{key} {100 * run[key]:.2f} %" for key in MEASURED)
+        print(f"{name}, seed {seed}: {accuracies}", flush=True)
+    return ledger.result
+
+
+def _facts(task: CrossTask, name: str, data: Resolutions) -> Result:
     counts = {part: len(samples.y) for part, samples in data["whole"].items()}
-    settings = {"name": name, "counts": counts, **asdict(task), **RATES}
-    result: Result = dict(settings)
-    result["nets"] = earlier(out, settings).get("nets", {})
-    for seed, net in itertools.product(seeds, nets):
-        runs = result["nets"].get(net, {"runs": []})["runs"]
-        if seed in [run["seed"] for run in runs]:
-            continue
-        with ByEngines() if net in WIDE else contextlib.nullcontext():
-            runs = [*runs, _run(nets[net], task, data, seed, penalty=PENALTIES.get(net))]
-        say(f"{net}, seed {seed}: " + ", ".join(f"{key} {100 * runs[-1][key]:.2f} %" for key in MEASURED))
-        found = {**result["nets"], net: _summary(runs)}
-        result["nets"] = {name: found[name] for name in NETS if name in found}
-        write_result(out, result)
-    return result
+    rates = {"batch": BATCH, "rate": RATE, "tuning_rate": TUNING_RATE, "penalty": PENALTY}
+    return {"name": name, "counts": counts, **asdict(task), **rates}
 
 
-MEASURED = ("source", "out_of_box", "enlarged", "tuned")
+def cross_samples(task: CrossTask, data_dir: str | None) -> Resolutions:
+    """Return training and test samples at the whole and at half the resolution.
 
-
-def cross_samples(task: CrossTask, data_dir: str | Path) -> dict[str, dict[str, Samples]]:
-    """Training and test parts at the whole and at half the resolution, by mean and deviation of the former."""
-    split = split_task(load_task(task.data, str(data_dir)), 0.1)
+    They are standardised by mean and deviation of the training samples at the whole resolution.
+    """
+    split = split_task(load_task(task.data, data_dir), VALIDATION)
     mean = split.train[0].mean((0, 2, 3), keepdim=True)
     std = split.train[0].std((0, 2, 3), keepdim=True)
-    parts = {"train": [values[: task.train] for values in split.train], "test": split.test}
-    whole = {part: Samples((x - mean) / std, y) for part, (x, y) in parts.items()}
-    half = {part: Samples(resize_bandlimited(x, (task.side // 2,) * 2), y) for part, (x, y) in whole.items()}
+    train_x, train_y = split.train
+    parts = {"train": (train_x[: task.train], train_y[: task.train]), "test": split.test}
+    half_side = task.side // 2
+    whole = {}
+    half = {}
+    for part, (x, y) in parts.items():
+        standardised = (x - mean) / std
+        whole[part] = Samples(standardised, y)
+        half[part] = Samples(resize_bandlimited(standardised, (half_side, half_side)), y)
     return {"whole": whole, "half": half}
 
 
-def _run(
-    make: Callable[[int, int, int], nn.Module],
-    task: CrossTask,
-    data: dict[str, dict[str, Samples]],
-    seed: int,
-    *,
-    penalty: float | None,
-) -> Result:
-    """One network: accuracy at half the resolution, at the whole, with ordinary kernels enlarged, after fine-tuning."""
+def _run(name: str, task: CrossTask, data: Resolutions, seed: int) -> Result:
+    """Train one network at half the resolution and measure it there, at the whole, and after fine-tuning."""
+    engines = ByEngines() if name in WIDE else contextlib.nullcontext()
     half, whole = data["half"], data["whole"]
-    added = None if penalty is None else functools.partial(_penalty, times=penalty)
-    train_at = functools.partial(train, batch=int(RATES["batch"]), penalty=added)
-    channels, classes = half["train"].x.shape[1], int(half["train"].y.max()) + 1
-    first = functools.partial(make, channels, classes, task.side // 2)
-    net = train_at(first, half["train"], seed, epochs=task.epochs, rate=RATES["rate"])
-    fine, large = at_resolution(net, 2.0), at_resolution(net, 2.0, plain="enlarge")
-    found: Result = {"seed": seed, "commit": commit(), "parameters": sum(p.numel() for p in net.parameters())}
-    found["source"] = accuracy(net, half["test"])
-    found["out_of_box"], found["enlarged"] = (accuracy(changed, whole["test"]) for changed in (fine, large))
-    if sizes(net):
-        found["sizes"] = {name: list(size) for name, size in sizes(net).items()}
-        found["energy_above"] = max(layer.energy_above for layer in alias_report(net).values())
-    again = functools.partial(copy.deepcopy, fine)
-    tuned = train_at(again, whole["train"], seed, epochs=task.tuning, rate=RATES["tuning_rate"])
-    return {**found, "tuned": accuracy(tuned, whole["test"])}
+    penalty = penalty_of(name)
+    make = functools.partial(NETS[name], *_dimensions(half["train"]), task.side // 2)
+    with engines:
+        schedule = Schedule(task.epochs, BATCH, RATE)
+        net = train(make, half["train"], seed, schedule, penalty=penalty)
+        fine = at_resolution(net, 2.0)
+        enlarged = at_resolution(net, 2.0, plain="enlarge")
+        run: Result = {"seed": seed, "commit": commit(), "parameters": sum(p.numel() for p in net.parameters())}
+        run["source"] = accuracy(net, half["test"])
+        run["out_of_box"] = accuracy(fine, whole["test"])
+        run["enlarged"] = accuracy(enlarged, whole["test"])
+        run.update(_describe_sizes(net))
+        copies = functools.partial(copy.deepcopy, fine)
+        tuning = Schedule(task.tuning, BATCH, TUNING_RATE)
+        tuned = train(copies, whole["train"], seed, tuning, penalty=penalty)
+        run["tuned"] = accuracy(tuned, whole["test"])
+    return run
 
 
-def _penalty(net: nn.Module, *, times: float) -> Tensor:
-    return times * RATES["penalty"] * alias_penalty(net)
+def _dimensions(samples: Samples) -> tuple[int, int]:
+    """Return the number of channels and of classes."""
+    return samples.x.shape[1], int(samples.y.max()) + 1
 
 
-def _summary(runs: list[Result]) -> Result:
-    summary: Result = {"parameters": runs[0]["parameters"], "runs": runs}
-    for key in MEASURED:
-        values = [run[key] for run in runs]
-        summary[f"{key}_mean"] = statistics.mean(values)
-        summary[f"{key}_sd"] = statistics.stdev(values) if len(values) > 1 else None
-    return summary
+def penalty_of(name: str) -> Callable[[nn.Module], Tensor] | None:
+    """Return what is added to the loss of a network, or None."""
+    times = PENALTIES.get(name)
+    if times is None:
+        return None
+
+    def penalty(net: nn.Module) -> Tensor:
+        return times * PENALTY * alias_penalty(net)
+
+    return penalty
+
+
+def _describe_sizes(net: nn.Module) -> Result:
+    """Return the learned sizes and the largest share of energy above Nyquist, if the network learns sizes."""
+    learned = sizes(net)
+    if not learned:
+        return {}
+    above = [layer.energy_above for layer in alias_report(net).values()]
+    return {"sizes": {name: list(size) for name, size in learned.items()}, "energy_above": max(above)}
+
+
+def _summarise(runs: Runs) -> Result:
+    nets: Result = {}
+    for name in NETS:
+        if name in runs:
+            nets[name] = {"parameters": runs[name][0]["parameters"], "runs": runs[name]}
+            for key in MEASURED:
+                nets[name].update(mean_and_sd(runs[name], key))
+    return {"nets": nets}

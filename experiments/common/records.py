@@ -1,83 +1,99 @@
-"""Turn records of finished runs into results/NAME.json, and all of results/*.json into results/RESULTS.md.
+"""Results of plain training runs: a recipe is trained once per seed, and its records become one result."""
 
-python results/collect.py mnist1d-flextcn runs/mnist1d-flextcn-*
-python results/collect.py            # only writes RESULTS.md anew
-"""
+from __future__ import annotations
 
-import json
+import functools
 import re
-import statistics
-import sys
 from pathlib import Path
-from typing import Any
 
-FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER))
+from flexkern.app.cli.text import table
+from flexkern.app.training import Recipe, RunRecord, load_recipe, override
+from flexkern.app.training.record import machine, versions
 
-from sections import write_section  # noqa: E402
+from .ledger import Ledger, Result, Runs
+from .options import Settings
+from .recipes import RUNS, is_same_recipe, recipe_changes, stored_recipe, train_recipe
+from .statistics import mean_and_sd
 
-KEPT = ("seed", "accuracy", "validation_accuracy", "epochs", "best_epoch", "seconds", "command", "commit", "written")
-SHARED = ("name", "task", "n_train", "n_validation", "n_test", "parameters", "versions", "machine")
-
-
-def collect(name: str, runs: list[Path]) -> dict[str, Any]:
-    """One result from the records of runs that differ in their seed alone."""
-    records = [json.loads((run / "record.json").read_text()) for run in runs]
-    records.sort(key=lambda record: record["seed"])
-    accuracies = [record["accuracy"] for record in records]
-    check_same_recipe(name, records)
-    result = {key: records[0][key] for key in SHARED}
-    result["recipe"] = without_places(records[0]["recipe"])
-    result["accuracy_mean"] = statistics.mean(accuracies)
-    result["accuracy_sd"] = statistics.stdev(accuracies) if len(accuracies) > 1 else None
-    result["runs"] = [one_run(record) for record in records]
-    return result
-
-
-def one_run(record: dict[str, Any]) -> dict[str, Any]:
-    """What belongs to one seed; the command without the folder its data were in."""
-    command = re.sub(r"--data-dir \S+", "--data-dir DIR", record["command"])
-    command = re.sub(r"^main\.py", "flexkern", command)  # how `python -m flexkern.app.cli.main` names itself
-    return {**{key: record[key] for key in KEPT}, "command": command, "sizes": learned(record)}
+KEPT = (
+    "seed",
+    "accuracy",
+    "validation_accuracy",
+    "epochs",
+    "best_epoch",
+    "seconds",
+    "command",
+    "commit",
+    "written",
+)
+"""Facts of a record that belong to one seed."""
+SHARED = ("task", "n_train", "n_validation", "n_test", "parameters", "versions", "machine")
+"""Facts of a record that all runs share."""
 
 
-def without_places(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe without seed and folders, which belong to one run on one machine."""
-    kept = {key: value for key, value in recipe.items() if key not in ("seed", "out")}
-    kept["data"] = {key: value for key, value in recipe["data"].items() if key != "dir"}
-    return kept
+def run_recipe(recipe_name: str, settings: Settings, *, runs: Path = RUNS) -> int:
+    """Train a recipe for the seeds that the results lack, print a table, and return the exit code."""
+    result = train_seeds(recipe_name, settings, runs=runs)
+    rows = []
+    for run in result["runs"]:
+        rows.append([str(run["seed"]), f"{100 * run['accuracy']:.2f}", f"{run['seconds'] / 60:.0f}"])
+    print(table(["seed", "accuracy %", "minutes"], rows))
+    print(f"written to {settings.out}")
+    return 0
 
 
-def check_same_recipe(name: str, records: list[dict[str, Any]]) -> None:
-    recipes = [without_places(record["recipe"]) for record in records]
-    if any(recipe != recipes[0] for recipe in recipes) or len({record["seed"] for record in records}) < len(records):
-        raise SystemExit(f"{name}: the runs must share one recipe and differ in their seed.")
-    if any(record[key] != records[0][key] for record in records for key in ("versions", "machine")):
-        raise SystemExit(f"{name}: the runs must come from one machine and one set of versions.")
+def train_seeds(recipe_name: str, settings: Settings, *, runs: Path = RUNS) -> Result:
+    """Train a recipe for the seeds that the results lack; write the results after every run.
+
+    Runs that lie in the folder of the training runs are continued, or taken as they are if they are finished.
+
+    Raises:
+        ValueError: the results are of another recipe, machine or set of versions.
+    """
+    ledger = Ledger(
+        settings.out,
+        {"name": settings.name},
+        read=functools.partial(_read_runs, name=settings.name),
+        summarise=functools.partial(_summarise, name=settings.name),
+    )
+    changes = recipe_changes(settings)
+    for seed, name in ledger.missing([settings.name], settings.seeds):
+        recipe = override(load_recipe(recipe_name), {**changes, "seed": seed, "name": name})
+        _check_shared(ledger, recipe)
+        record = train_recipe(recipe, runs / name)
+        ledger.result.update(_shared(record))
+        ledger.add(name, _run(record))
+        print(f"{name}, seed {seed}: {100 * record.accuracy:.2f} %", flush=True)
+    return ledger.result
 
 
-def learned(record: dict[str, Any]) -> dict[str, str]:
-    return {layer: "x".join(map(str, found["size"])) for layer, found in record["layers"].items()}
+def _read_runs(result: Result, name: str) -> Runs:
+    return {name: result.get("runs", [])}
 
 
-def table() -> str:
-    """RESULTS.md."""
-    published = json.loads((FOLDER / "published.json").read_text())
-    lines = ["# Results", "", "Generated by `python results/collect.py` from `results/*.json`; do not edit.", ""]
-    for path in sorted(FOLDER.glob("*.json")):
-        if path.name != "published.json":
-            result = json.loads(path.read_text())
-            lines += write_section(path.stem, published[path.stem], result)
-    return "\n".join(lines)
+def _summarise(runs: Runs, name: str) -> Result:
+    return {**mean_and_sd(runs[name], "accuracy"), "runs": runs[name]}
 
 
-def main(arguments: list[str]) -> None:
-    if arguments:
-        name, *runs = arguments
-        result = collect(name, [Path(run) for run in runs])
-        (FOLDER / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")
-    (FOLDER / "RESULTS.md").write_text(table())
+def _check_shared(ledger: Ledger, recipe: Recipe) -> None:
+    """Refuse to add a run to results that have nothing in common with it."""
+    stored = ledger.result
+    if "recipe" not in stored:
+        return
+    if not is_same_recipe(stored["recipe"], recipe):
+        raise ValueError(f"{ledger.out} is of another recipe: give another `--out`.")
+    if stored["machine"] != machine() or stored["versions"] != versions():
+        raise ValueError(f"{ledger.out} is of another machine or other versions: give another `--out`.")
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def _shared(record: RunRecord) -> Result:
+    facts = {key: getattr(record, key) for key in SHARED}
+    return {**facts, "recipe": stored_recipe(record.recipe)}
+
+
+def _run(record: RunRecord) -> Result:
+    """Return what belongs to one seed; the command without the folder of its data."""
+    run = {key: getattr(record, key) for key in KEPT}
+    run["command"] = re.sub(r"--data-dir \S+", "--data-dir DIR", record.command)
+    run["sizes"] = {layer: "x".join(map(str, shape["size"])) for layer, shape in record.layers.items()}
+    return run

@@ -1,4 +1,4 @@
-"""The small FlexNet of several comparisons, and generators that give it about equal parameters."""
+"""The small FlexNet of several experiments, and generators that give it about the same number of parameters."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from flexkern.generators import SIREN, MAGNet, Points
 from flexkern.layers import FlexConv2d
 from flexkern.models import FlexNet
 
-WIDTH, FACTORS, DROPOUT = 12, ((1, 1), (2, 1)), 0.1
+WIDTH, DROPOUT = 12, 0.1
+FACTORS = ((1, 1), (2, 1))
 EQUAL_SIREN = functools.partial(SIREN, hidden=41)
 EQUAL_POINTS = functools.partial(Points, points=41)
 AUTHORS_MAGNET = functools.partial(MAGNet, input_scale=25.6)
@@ -28,6 +29,16 @@ def small_flexnet(
     width: int = WIDTH,
     **options: Any,
 ) -> FlexNet:
-    """Five layers of ``layer``, which gets the ``options``; its ``kernel_size`` is the ``horizon`` unless given."""
-    conv = functools.partial(layer, **{"kernel_size": horizon, "padding": "same", **options})
+    """Return a network of five layers.
+
+    Args:
+        layer: of which all five are.
+        horizon: ``kernel_size`` of the layers, unless the options have another.
+        channels: of the input.
+        classes: of the output.
+        width: channels of the first block.
+        options: of the layers.
+    """
+    arguments = {"kernel_size": horizon, "padding": "same", **options}
+    conv = functools.partial(layer, **arguments)
     return FlexNet(channels, classes, conv, width=width, factors=FACTORS, dropout=DROPOUT)

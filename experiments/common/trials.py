@@ -1,193 +1,177 @@
-"""Trials: several small networks on the same samples, once per seed, and whether one of them is really better."""
+"""Trials: several small networks trained on the same samples, once per seed, then compared."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import itertools
-import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from flexkern.analysis import count_cost
-from flexkern.app.measure.exported import exported_call
-from flexkern.app.measure.timing import interleave, time_runs
-from flexkern.app.training.batches import Batches
+from flexkern.app.cli.text import table
 from flexkern.app.training.record import commit
+from flexkern.windows import GaussianWindow
 
-ROUNDS = 31
-EQUAL = 1.02
-"""Up to this factor more parameters count as equal."""
-Result = dict[str, Any]
-Makers = Mapping[str, Callable[[], nn.Module]]
-Maker = TypeVar("Maker")
+from .costs import network_costs
+from .ledger import Ledger, Result, Runs, read_entries
+from .options import Settings
+from .statistics import mean_and_sd
+from .training import CLASSIFICATION, Objective, Samples, Schedule, train
 
-
-class Samples(NamedTuple):
-    """Inputs (N, C, *S) and their classes (N,), or whatever a network should give."""
-
-    x: Tensor
-    y: Tensor
+Maker = Callable[[], nn.Module]
+Parts = Mapping[str, Samples]
 
 
-class Objective(NamedTuple):
-    """What is trained for, and what is told of a trained network, in per cent (of a share) or in dB; more is better."""
+@dataclass(frozen=True)
+class Trial:
+    """Networks on one task.
 
-    loss: Callable[[Tensor, Tensor], Tensor]
-    score: Callable[[nn.Module, Samples], float]
-    unit: str
-
-    def text(self, score: float) -> str:
-        """As in 98.20 %."""
-        return f"{100 * score:.2f} %" if self.unit == "%" else f"{score:.2f} {self.unit}"
-
-
-def run_trials(
-    nets: Makers,
-    data: Mapping[str, Samples],
-    *,
-    seeds: Sequence[int],
-    epochs: int,
-    batch: int,
-    rate: float,
-    say: Callable[[str], None] = lambda text: None,
-    objective: Objective | None = None,
-) -> tuple[dict[str, nn.Module], dict[str, list[Result]]]:
-    """Trains every network on ``data["train"]`` once per seed; scores on the other two parts, by default accuracies.
-
-    Returns:
-        By network: the one trained last; ``seed``, ``commit``, ``validation`` and ``test`` of each run.
+    Args:
+        nets: makers of the networks, by name.
+        compare: returns the comparisons, by title, of networks with results.
+        schedule: of every run.
+        objective: the loss and the score.
+        exported: whether networks are timed in ONNX Runtime too.
     """
-    objective, trained = objective or Objective(F.cross_entropy, accuracy, "%"), {}
-    runs: dict[str, list[Result]] = {name: [] for name in nets}
-    for seed, name in itertools.product(seeds, nets):
-        options: dict[str, Any] = {"epochs": epochs, "batch": batch, "rate": rate, "loss": objective.loss}
-        net = trained[name] = train(nets[name], data["train"], seed, **options)
-        found = {part: objective.score(net, data[part]) for part in ("validation", "test")}
-        runs[name].append({"seed": seed, "commit": commit(), **found})
-        say(f"{name}, seed {seed}: {objective.text(found['test'])}")
-    return trained, runs
+
+    nets: Mapping[str, Maker]
+    compare: Callable[[dict[str, Result]], dict[str, Result]]
+    schedule: Schedule
+    objective: Objective = CLASSIFICATION
+    exported: bool = False
 
 
-def train(
-    make: Callable[[], nn.Module],
-    samples: Samples,
-    seed: int,
-    *,
-    epochs: int,
-    batch: int,
-    rate: float,
-    penalty: Callable[[nn.Module], Tensor] | None = None,
-    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
-) -> nn.Module:
-    """AdamW with one cycle of the learning rate; the last weights. ``penalty`` is added to the loss."""
-    torch.manual_seed(seed)
-    net, batches = make().train(), Batches(*samples, batch, seed=seed)
-    optimiser = torch.optim.AdamW(net.parameters(), rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * len(batches))
-    for epoch in range(epochs):
-        batches.set_epoch(epoch)
-        for x, y in batches:
-            optimiser.zero_grad()
-            total = loss(net(x), y)
-            (total if penalty is None else total + penalty(net)).backward()
-            optimiser.step()
-            schedule.step()
-    return net.eval()
+def run_trial(trial: Trial, parts: Parts, settings: Settings) -> Result:
+    """Train the networks that the results lack, measure what all of them cost, compare them, and write the results.
 
-
-@torch.inference_mode()
-def accuracy(net: nn.Module, samples: Samples) -> float:
-    """Share of classes that are told rightly."""
-    right = sum(int((net(x).argmax(1) == y).sum()) for x, y in Batches(*samples, 1000))
-    return right / len(samples.y)
-
-
-@torch.inference_mode()
-def summarise(
-    nets: Mapping[str, nn.Module],
-    runs: Mapping[str, list[Result]],
-    shape: tuple[int, ...],
-    *,
-    exported: bool = True,
-) -> dict[str, Result]:
-    """Means and deviations, what each trained network costs, and the seconds of one sample, taken in turns.
-
-    Those are measured in eager torch (``latency_torch``) and in ONNX Runtime (``latency``), which is what a device
-    would run; the latter is None without ``exported``.
-    """
-    sample = torch.randn(1, *shape)
-    eager = _seconds({name: functools.partial(net, sample) for name, net in nets.items()})
-    onnx = (
-        _seconds({name: exported_call(net, sample, threads=torch.get_num_threads()) for name, net in nets.items()})
-        if exported
-        else {}
-    )
-    return {
-        name: {
-            "validation_mean": statistics.mean(run["validation"] for run in found),
-            "test_mean": statistics.mean(run["test"] for run in found),
-            "test_sd": statistics.stdev([run["test"] for run in found]) if len(found) > 1 else None,
-            **dataclasses.asdict(count_cost(nets[name], shape)),
-            "latency_torch": eager[name],
-            "latency": onnx.get(name),
-            "runs": found,
-        }
-        for name, found in runs.items()
-    }
-
-
-def _seconds(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    for call in calls.values():
-        call()
-    timings = interleave(calls, {name: time_runs(call) for name, call in calls.items()}, ROUNDS, give_up=False)
-    return {name: timing.seconds for name, timing in timings.items()}
-
-
-def compare(nets: Mapping[str, Result], ours: Sequence[str], rivals: Sequence[str]) -> dict[str, Result]:
-    """Each of ours against the rival that validates best, at equal parameters, and at equal latency (ONNX Runtime)."""
-    found = {}
-    for name, (key, slack) in itertools.product(ours, (("parameters", EQUAL), ("latency", 1.0))):
-        equal = [rival for rival in rivals if nets[rival][key] <= slack * nets[name][key]]
-        if equal:
-            rival = max(equal, key=lambda one: nets[one]["validation_mean"])
-            found[f"{name}, equal {key}"] = {"rival": rival, **gain_over(nets[name], nets[rival])}
-    return found
-
-
-def gain_over(ours: Result, theirs: Result) -> Result:
-    """Difference of mean test accuracies and its p."""
-    a, b = ([run["test"] for run in one["runs"]] for one in (ours, theirs))
-    return {"gain": statistics.mean(a) - statistics.mean(b), "p": permutation_test(a, b)}
-
-
-def permutation_test(a: Sequence[float], b: Sequence[float]) -> float:
-    """Two-sided p that means differ as much as these if labels are exchanged in every possible way.
-
-    Example:
-        >>> permutation_test([3.0, 4.0, 5.0], [0.0, 1.0, 2.0])
-        0.1
-    """
-    both, total = [*a, *b], sum(a) + sum(b)
-
-    def difference(chosen: Sequence[float]) -> float:
-        return abs(sum(chosen) / len(a) - (total - sum(chosen)) / len(b))
-
-    ways = [difference(chosen) for chosen in itertools.combinations(both, len(a))]
-    return sum(way >= difference(a) - 1e-12 for way in ways) / len(ways)
-
-
-def chosen(nets: Mapping[str, Maker], only: Sequence[str]) -> dict[str, Maker]:
-    """The networks asked for, all by default.
+    Args:
+        trial: the networks and how they are trained and compared.
+        parts: samples to train, for validation, and to test.
+        settings: options of the call.
 
     Raises:
-        ValueError: for an unknown network.
+        ValueError: the results are of other settings, or too old to be continued.
     """
-    for name in only:
-        if name not in nets:
-            raise ValueError(f"unknown contestant `{name}`; known: {', '.join(nets)}.")
-    return {name: nets[name] for name in only or nets}
+    schedule = trial.schedule
+    if settings.epochs:
+        schedule = schedule._replace(epochs=settings.epochs)
+    ledger = _open_ledger(trial, parts, schedule, settings)
+    missing = ledger.missing(settings.contestants, settings.seeds)
+    if missing:
+        _check_stored_runs(trial, ledger)
+    for seed, name in missing:
+        run = _run(trial, parts, name, seed, schedule)
+        ledger.add(name, run)
+        print(f"{name}, seed {seed}: {trial.objective.text(run['test'])}", flush=True)
+    if missing or "comparisons" not in ledger.result:
+        _compare(trial, ledger, tuple(parts["train"].x.shape[1:]))
+    return ledger.result
+
+
+def print_trial(result: Result) -> None:
+    """Print a row for every network, then the comparisons."""
+    factor, unit, gain_unit = 100, "accuracy %", "points"
+    if result.get("unit") == "dB":
+        factor, unit, gain_unit = 1, "dB", "dB"
+    rows = []
+    for name, net in result["nets"].items():
+        score = f"{factor * net['test_mean']:.2f}"
+        rows.append([name, score, f"{net['parameters']:,}", _microseconds(net)])
+    print(table(["network", unit, "parameters", "one sample"], rows))
+    for title, comparison in result["comparisons"].items():
+        gain = f"{factor * comparison['gain']:+.2f} {gain_unit}"
+        print(f"{title}: {gain} over {comparison['rival']} (p = {comparison['p']:.3f})")
+
+
+def _open_ledger(trial: Trial, parts: Parts, schedule: Schedule, settings: Settings) -> Ledger:
+    facts: Result = {"name": settings.name, "epochs": schedule.epochs}
+    if trial.objective.unit != "%":
+        facts["unit"] = trial.objective.unit
+    facts["counts"] = {part: len(samples.y) for part, samples in parts.items()}
+    return Ledger(
+        settings.out,
+        facts,
+        read=functools.partial(read_entries, group="nets"),
+        summarise=functools.partial(_summarise, order=tuple(trial.nets)),
+    )
+
+
+def _run(trial: Trial, parts: Parts, name: str, seed: int, schedule: Schedule) -> Result:
+    net = train(trial.nets[name], parts["train"], seed, schedule, loss=trial.objective.loss)
+    run: Result = {
+        "seed": seed,
+        "commit": commit(),
+        "validation": trial.objective.score(net, parts["validation"]),
+        "test": trial.objective.score(net, parts["test"]),
+    }
+    windows = read_windows(net)
+    if windows:
+        run["windows"] = windows
+    return run
+
+
+def _summarise(runs: Runs, order: Iterable[str]) -> Result:
+    nets = {}
+    for name in order:
+        if name in runs:
+            validation = mean_and_sd(runs[name], "validation")["validation_mean"]
+            nets[name] = {"validation_mean": validation, **mean_and_sd(runs[name], "test"), "runs": runs[name]}
+    return {"nets": nets}
+
+
+def _compare(trial: Trial, ledger: Ledger, shape: tuple[int, ...]) -> None:
+    """Measure the costs of all networks in the results, of the last seed each, and compare the networks."""
+    entries = _summarise(ledger.runs, trial.nets)["nets"]
+    nets = {}
+    for name, entry in entries.items():
+        nets[name] = trial.nets[name]().eval()
+        write_windows(nets[name], entry["runs"][-1].get("windows", {}))
+    costs = network_costs(nets, shape, exported=trial.exported)
+    summaries = {}
+    for name, entry in entries.items():
+        runs = entry.pop("runs")
+        summaries[name] = {**entry, **costs[name], "runs": runs}
+    ledger.write({"nets": summaries, "comparisons": trial.compare(summaries)})
+
+
+def read_windows(net: nn.Module) -> dict[str, Any]:
+    """Return the learned windows of a network, which decide its costs, as numbers by name."""
+    windows = {}
+    for name, module in net.named_modules():
+        if isinstance(module, GaussianWindow):
+            for key, value in module.state_dict().items():
+                windows[f"{name}.{key}"] = value.tolist()
+    return windows
+
+
+def write_windows(net: nn.Module, windows: Mapping[str, Any]) -> None:
+    """Give a network the windows that :func:`read_windows` returned."""
+    state = {name: torch.tensor(value) for name, value in windows.items()}
+    net.load_state_dict(state, strict=False)
+
+
+def _check_stored_runs(trial: Trial, ledger: Ledger) -> None:
+    """Refuse results of networks whose costs cannot be measured again."""
+    for name, runs in ledger.runs.items():
+        if name not in trial.nets:
+            raise ValueError(f"{ledger.out} has results of `{name}`, which is no contestant: give another `--out`.")
+        if "windows" not in runs[-1] and read_windows(trial.nets[name]()):
+            raise ValueError(f"{ledger.out} was written without the windows of `{name}`: give another `--out`.")
+
+
+def _microseconds(net: Result) -> str:
+    if net["latency"]:
+        return f"{1e6 * net['latency']:.0f} us, ONNX Runtime"
+    return f"{1e6 * net['latency_torch']:.0f} us, torch"
+
+
+def names_starting(nets: Iterable[str], prefix: str) -> Sequence[str]:
+    """Return the names that start with a prefix.
+
+    Example:
+        >>> names_starting(["plain 3x3", "adaptive"], "plain")
+        ['plain 3x3']
+    """
+    return [name for name in nets if name.startswith(prefix)]

@@ -1,46 +1,40 @@
-"""What a learned size is worth beside the best of fixed ones, of equal parameters, on two data sets."""
+"""A learned kernel size against fixed ones of equal parameters, on digits."""
 
 from __future__ import annotations
 
+import argparse
 import functools
-from collections.abc import Callable
-from typing import Any
 
-from torch import nn
+from flexkern.layers import CKConv2d
 
-from flexkern.layers import CKConv1d, CKConv2d, FlexConv1d
-from flexkern.models import FlexTCN
+from ..common.digits import SIDE, digit_samples, digit_trial, run_digits
+from ..common.options import Options
+from ..common.small_flexnet import small_flexnet
+from ..common.trials import Maker
 
-from .digits import SIDE, DigitTrial
-from .small_flexnet import DROPOUT, WIDTH, small_flexnet
+ABOUT = "is a learned kernel size better than the best fixed one on MNIST?"
 
-STEPS = 40
+LEARNED = "learned"
+HORIZON = SIDE + 1
 SIZES = (3, 5, 7, 11, 17)
-"""Fixed sizes that a learned one is set against, beside its horizon."""
-
-FIXED: dict[str, Callable[[], nn.Module]] = {
-    "learned": functools.partial(small_flexnet, horizon=SIDE + 1),
-    **{f"{n}x{n}": functools.partial(small_flexnet, CKConv2d, horizon=n) for n in (*SIZES, SIDE + 1)},
-}
-FIXED_SIZES = DigitTrial("fixed-sizes", FIXED, [("learned", name) for name in FIXED if name != "learned"])
-"""All networks have equal parameters: those of a kernel network do not depend on the size."""
+"""Fixed sizes that a learned one is compared with, besides its horizon."""
 
 
-def flextcn(layer: Callable[..., nn.Module] = FlexConv1d, **options: Any) -> FlexTCN:
-    """The same for series of 40 steps."""
-    conv = functools.partial(layer, **{"kernel_size": STEPS + 1, "causal": True, **options})
-    return FlexTCN(1, 10, conv, widths=(WIDTH,) * 2, dropout=DROPOUT)
+def _networks() -> dict[str, Maker]:
+    """Return networks of equal parameters: those of a generated kernel do not depend on its size."""
+    nets: dict[str, Maker] = {LEARNED: functools.partial(small_flexnet, horizon=HORIZON)}
+    for size in (*SIZES, HORIZON):
+        nets[f"{size}x{size}"] = functools.partial(small_flexnet, CKConv2d, horizon=size)
+    return nets
 
 
-FIXED_1D: dict[str, Callable[[], nn.Module]] = {
-    "learned": flextcn,
-    **{f"{n} taps": functools.partial(flextcn, CKConv1d, kernel_size=n) for n in (*SIZES, STEPS + 1)},
-}
-FIXED_SIZES_1D = DigitTrial(
-    "fixed-sizes-1d",
-    FIXED_1D,
-    [("learned", name) for name in FIXED_1D if name != "learned"],
-    task="mnist1d",
-    epochs=60,
-)
-"""The same on MNIST-1D, with a causal network."""
+NETS = _networks()
+TRIAL = digit_trial(NETS, [(LEARNED, name) for name in NETS if name != LEARNED])
+OPTIONS = Options("fixed_sizes", tuple(NETS))
+add_arguments = OPTIONS.add_to
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train the networks, compare them, and print a table."""
+    settings = OPTIONS.read(options)
+    return run_digits(TRIAL, digit_samples(settings.data_dir), settings)

@@ -1,5 +1,7 @@
 """The N-Jet as a generator of kernels, for the comparison of kernel networks."""
 
+from __future__ import annotations
+
 import itertools
 import math
 
@@ -8,7 +10,7 @@ from torch import Tensor, nn
 
 from flexkern.generators import Generator, Region
 
-from .baselines.njet import hermite_gaussians
+from ..baselines.njet import hermite_gaussians
 
 JET_ORDER = 9
 """Highest order of a jet, as in the authors' comparison; with more, sums of derivatives lose all digits."""
@@ -26,9 +28,16 @@ class Jet(Generator):
     orders: Tensor
 
     def __init__(
-        self, dims: int, channels: int, *, order: int, width: float = 0.3, region: Region | None = None
+        self,
+        dims: int,
+        channels: int,
+        *,
+        order: int,
+        width: float = 0.3,
+        region: Region | None = None,
     ) -> None:
-        orders = [n for n in itertools.product(range(order + 1), repeat=dims) if sum(n) <= order]
+        all_orders = itertools.product(range(order + 1), repeat=dims)
+        orders = [each for each in all_orders if sum(each) <= order]
         super().__init__(dims, channels, num_features=len(orders), readout_bias=False, region=region)
         self.order, self.width = order, width
         self.register_buffer("orders", torch.tensor(orders), persistent=False)
@@ -37,12 +46,13 @@ class Jet(Generator):
 
     def features_at(self, points: Tensor) -> Tensor:  # (D, P) -> (M, P)
         scaled = points / self.log_sigma.exp()[:, None].to(points.dtype)
-        per_axis = [
-            hermite_gaussians(row, self.order)[index] for row, index in zip(scaled, self.orders.t(), strict=True)
-        ]
+        factors = []
+        for coordinates, orders in zip(scaled, self.orders.t(), strict=True):
+            derivatives = hermite_gaussians(coordinates, self.order)
+            factors.append(derivatives[orders])
         # Derivatives of order n grow like sqrt(n!): without that all digits would go to the highest.
         norms = torch.lgamma(self.orders.to(points.dtype) + 1).mul(-0.5).exp().prod(1)
-        return torch.stack(per_axis).prod(0) * norms[:, None]
+        return torch.stack(factors).prod(0) * norms[:, None]
 
     def reset_features(self) -> None:
         self.log_sigma.fill_(math.log(self.width))

@@ -1,97 +1,143 @@
-"""Kernel networks of equal parameters on one target, or on all of the published comparison."""
+"""Kernel networks of equal parameters fitted to targets, as in the published comparison."""
 
 from __future__ import annotations
 
+import argparse
 import functools
 import hashlib
 import itertools
 import math
-import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from torch import Tensor
 
+from flexkern.app.cli.text import table
 from flexkern.app.data.files import image_files
 from flexkern.app.data.kernel_targets import read_target
 from flexkern.app.measure.fitting import RATES, fit_kernel, peak_ratio, steps_to
 from flexkern.app.measure.kernel_networks import FAMILIES as KERNEL_NETWORKS
 from flexkern.app.measure.kernel_networks import Sized, sized_net
-from flexkern.app.training.record import commit, write_result
+from flexkern.app.training.record import commit
 from flexkern.generators import Generator
 
+from ..common.ledger import Ledger, Result, Runs
+from ..common.options import Options, Settings
+from ..common.statistics import mean_and_sd
 from .jet import JET_ORDER, Jet
-from .resume import earlier
-from .trial import Result, chosen
 
-FAMILIES: dict[str, Sized] = {
-    **KERNEL_NETWORKS,
-    "N-Jet": lambda units: functools.partial(Jet, order=min(units, JET_ORDER)),
-}
-STEPS, BUDGETS, SIZE = 1000, (1000, 4000), 33
+ABOUT = "which kernel network describes Gabor functions, noise and photographs best? hours"
+
+
+def _jet_family(units: int) -> Callable[..., Generator]:
+    return functools.partial(Jet, order=min(units, JET_ORDER))
+
+
+FAMILIES: dict[str, Sized] = {**KERNEL_NETWORKS, "N-Jet": _jet_family}
+STEPS, SIZE = 1000, 33
+BUDGETS = (1000, 4000)
+"""Largest numbers of parameters."""
 SYNTHETIC = ("gabor:1", "gabor:4", "gabor:8", "random")
 IMAGES = 2
 """Images of the folder that are fitted, the first by name."""
 GOOD = 30.0
 """dB that count as good when convergence is compared."""
+KEY = ("target", "file", "budget", "network")
+"""Keys of a row that tell it from others."""
+OPTIONS = Options(
+    "kernel_fitting",
+    tuple(FAMILIES),
+    epochs=False,
+    data="a folder of images",
+    joint_seeds=True,
+)
+add_arguments = OPTIONS.add_to
 
 
-def reproduce_kernel_fitting(
-    out: str | Path,
-    data_dir: str | Path,
-    *,
-    seeds: Sequence[int] = (0, 1, 2),
-    only: Sequence[str] = (),
-    say: Callable[[str], None] = lambda text: None,
-) -> Result:
-    """Every network on every target with every number of parameters, once per seed of its initialisation.
+def run(options: argparse.Namespace) -> int:
+    """Fit what is missing, and print a table."""
+    settings = OPTIONS.read(options)
+    result = fit_networks(settings)
+    rows = []
+    for row in result["rows"]:
+        rows.append([row["target"], row["network"], f"{row['psnr_mean']:.1f} dB", f"{row['parameters']:,}"])
+    print(table(["target", "network", "PSNR", "parameters"], rows))
+    print(f"written to {settings.out}")
+    return 0
 
-    The learning rate is the best of ``RATES`` for the first seed, and kept for others.
-    Writes ``out`` after each row, and does not repeat rows that it holds.
+
+def fit_networks(settings: Settings) -> Result:
+    """Fit every network to every target with every number of parameters, once per seed of its initialisation.
+
+    The learning rate is the best of ``RATES`` for the first seed, and is kept for the others. Rows that the results
+    have are not repeated; the results are written after every row.
 
     Raises:
-        ValueError: for an unknown contestant, or an ``out`` of other settings; FileNotFoundError: too few images in
-            ``data_dir``.
+        ValueError: the results are of other settings.
+        FileNotFoundError: there are too few images.
     """
-    targets = [*SYNTHETIC, *map(str, image_files(data_dir, IMAGES)[:IMAGES])]
-    settings = {"name": "kernel-fitting", "steps": STEPS, "size": SIZE, "rates": RATES, "seeds": seeds, "good": GOOD}
-    nets = chosen(FAMILIES, only)
-    result: Result = {"rows": [], **earlier(out, settings), **settings}
-    for target, parameters, name in itertools.product(targets, BUDGETS, nets):
-        key = {"target": Path(target).name, "file": _digest(target), "budget": parameters, "network": name}
-        if any(key.items() <= row.items() for row in result["rows"]):
+    images = image_files(str(settings.data_dir), IMAGES)[:IMAGES]
+    targets = [*SYNTHETIC, *map(str, images)]
+    facts = {
+        "name": settings.name,
+        "steps": STEPS,
+        "size": SIZE,
+        "rates": RATES,
+        "seeds": settings.seeds,
+        "good": GOOD,
+    }
+    ledger = Ledger(settings.out, facts, read=_read_rows, summarise=_summarise)
+    for target, budget, network in itertools.product(targets, BUDGETS, settings.contestants):
+        key = {"target": Path(target).name, "file": _digest(target), "budget": budget, "network": network}
+        if _key(key) in ledger.runs:
             continue
-        row = _row(name, read_target(target, size=SIZE), parameters, seeds)
-        result["rows"].append(key | row)
-        say(f"{key['target']}, {row['parameters']:,} parameters, {name}: {row['psnr_mean']:.1f} dB")
-        write_result(out, result)
-    return result
+        row = {**key, **_row(network, read_target(target, size=SIZE), budget, settings.seeds)}
+        ledger.add(_key(row), row)
+        fitted = f"{row['parameters']:,} parameters, {network}: {row['psnr_mean']:.1f} dB"
+        print(f"{row['target']}, {fitted}", flush=True)
+    return ledger.result
 
 
 def _digest(target: str) -> str | None:
-    """What tells images of one name apart; None for targets that are computed."""
-    return hashlib.sha256(Path(target).read_bytes()).hexdigest()[:12] if Path(target).is_file() else None
+    """Return what distinguishes images of one name; None for targets that are computed."""
+    path = Path(target)
+    if not path.is_file():
+        return None
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def _key(row: Result) -> str:
+    return " ".join(str(row[key]) for key in KEY)
+
+
+def _read_rows(result: Result) -> Runs:
+    return {_key(row): [row] for row in result.get("rows", [])}
+
+
+def _summarise(runs: Runs) -> Result:
+    return {"rows": [row for (row,) in runs.values()]}
 
 
 def _row(name: str, target: Tensor, parameters: int, seeds: Sequence[int]) -> Result:
-    """One network on one target: the error by seed, and the convergence of the first."""
+    """Return the errors of one network by seed, and the convergence of the first seed."""
     make = functools.partial(sized_net, name, tuple(target.shape), parameters, FAMILIES)
     first = fit_kernel(make, target, steps=STEPS, seed=seeds[0])
-    found = [first.psnr, *(_psnr(make, target, first.rate, seed) for seed in seeds[1:])]
+    ratios = [first.psnr]
+    for seed in seeds[1:]:
+        ratios.append(_psnr(make, target, first.rate, seed))
     return {
         "commit": commit(),
         "parameters": first.parameters,
         "rate": first.rate,
-        "psnr": found,
-        "psnr_mean": statistics.mean(found),
-        "psnr_sd": statistics.stdev(found) if len(found) > 1 else None,
+        "psnr": ratios,
+        **mean_and_sd([{"psnr": ratio} for ratio in ratios], "psnr"),
         "steps_to_good": steps_to(first, GOOD, target),
         "curve": first.curve,
     }
 
 
 def _psnr(make: Callable[[], Generator], target: Tensor, rate: float, seed: int) -> float:
-    """Of one seed with a rate that another seed was best with: it may diverge, which is a result."""
+    """Return the error of one seed at the best rate of another: it may diverge, which is a result."""
     try:
         return fit_kernel(make, target, steps=STEPS, rates=[rate], seed=seed).psnr
     except ValueError:

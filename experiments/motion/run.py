@@ -1,32 +1,39 @@
-"""Does adaptivity pay where products of pixels are needed? Telling a shift between two frames.
+"""Shifts between two frames: does adaptivity pay where products of pixels are needed?
 
-Two noisy views of a natural image, shifted by up to two pixels in each direction: which of the 25 shifts? An optical
-mouse and an image stabiliser ask this all the time. Adaptive kernels multiply pixels; an ordinary network has to build
-products from rectified sums.
+Two noisy views of a natural image are shifted by up to two pixels in each direction: which of the 25 shifts is it? An
+optical mouse and an image stabiliser solve this task all the time. Adaptive kernels multiply pixels; an ordinary
+network has to build products from rectified sums.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+import argparse
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from flexkern.app.data.files import image_files
 from flexkern.app.measure.exported import require_export
-from flexkern.app.training.record import write_result
 
-from .motion_nets import CLASSES, FRAMES, NETS, REACH
-from .trial import Result, Samples, chosen, compare, gain_over, run_trials, summarise
+from ..common.images import image_samples
+from ..common.ledger import Result
+from ..common.options import Options
+from ..common.statistics import compare_pairs, compare_with_equals
+from ..common.training import Samples, Schedule
+from ..common.trials import Trial, names_starting, print_trial, run_trial
+from .networks import CLASSES, FRAMES, NETS, REACH
+
+ABOUT = "do adaptive kernels see motion better than ordinary ones of equal parameters or time?"
 
 SIDE, NOISE = 16, 0.5
 COUNTS = {"train": 40_000, "validation": 5_000, "test": 10_000}
-BATCH, RATE = 256, 0.01
+FIRST_SEED = 100
+"""Seed of the training samples; the next ones are of validation and test."""
+SCHEDULE = Schedule(epochs=2, batch=256, rate=0.01)
 
 
 def make_pairs(images: Sequence[Tensor], count: int, seed: int) -> Samples:
-    """Patches of grey images (H, W) and the same shifted, of mean 0 and deviation 1, then with noise.
+    """Return patches of grey images (H, W) and the same shifted, of mean 0 and deviation 1, then with noise.
 
     Example:
         >>> x, y = make_pairs([torch.rand(40, 40)], 5, 0)
@@ -38,60 +45,51 @@ def make_pairs(images: Sequence[Tensor], count: int, seed: int) -> Samples:
     labels = torch.randint(CLASSES, (count,), generator=generator)
     places = torch.rand(count, 2, generator=generator)
     x = torch.empty(count, FRAMES, SIDE, SIDE)
-    for pair, image, label, place in zip(x, sources.tolist(), labels.tolist(), places.tolist(), strict=True):
-        whole = images[image]
-        top, left = (REACH + int(p * (n - SIDE - 2 * REACH)) for p, n in zip(place, whole.shape, strict=True))
-        down, right = label // (2 * REACH + 1) - REACH, label % (2 * REACH + 1) - REACH
-        pair[0] = whole[top : top + SIDE, left : left + SIDE]
-        pair[1] = whole[top + down : top + down + SIDE, left + right : left + right + SIDE]
+    draws = zip(x, sources.tolist(), labels.tolist(), places.tolist(), strict=True)
+    for pair, source, label, place in draws:
+        image = images[source]
+        top, left = _corner(image, place)
+        down = label // (2 * REACH + 1) - REACH
+        right = label % (2 * REACH + 1) - REACH
+        pair[0] = image[top : top + SIDE, left : left + SIDE]
+        pair[1] = image[top + down : top + down + SIDE, left + right : left + right + SIDE]
     x -= x.mean((1, 2, 3), keepdim=True)
     x /= x.std((1, 2, 3), keepdim=True) + 0.01
-    return Samples(x + NOISE * torch.randn(x.shape, generator=generator), labels)
+    noise = torch.randn(x.shape, generator=generator)
+    return Samples(x + NOISE * noise, labels)
 
 
-def read_grey(folder: str | Path) -> list[Tensor]:
-    """All images of a folder, by name, as grey values (H, W) in [0, 1].
-
-    Raises:
-        FileNotFoundError: fewer than four images, too few for training, validation and test.
-    """
-    import numpy as np
-    from PIL import Image
-
-    paths = image_files(folder, 4)
-    return [torch.from_numpy(np.asarray(Image.open(path).convert("L"), dtype="float32") / 255) for path in paths]
+def _corner(image: Tensor, place: Sequence[float]) -> tuple[int, int]:
+    """Return the top left corner of a patch that may be shifted; ``place`` is in [0, 1) per axis."""
+    height, width = image.shape
+    top = REACH + int(place[0] * (height - SIDE - 2 * REACH))
+    left = REACH + int(place[1] * (width - SIDE - 2 * REACH))
+    return top, left
 
 
-def split_images(images: Sequence[Tensor]) -> dict[str, list[Tensor]]:
-    """Five eighths to train, one to validate, two to test (no image in two parts)."""
-    first, second = len(images) * 5 // 8, -(-len(images) * 6 // 8)
-    return {"train": [*images[:first]], "validation": [*images[first:second]], "test": [*images[second:]]}
+def compare_networks(nets: dict[str, Result]) -> dict[str, Result]:
+    """Compare adaptive networks with plain ones of equal cost, and with those whose layer squares its input."""
+    comparisons = compare_with_equals(nets, names_starting(nets, "adaptive"), names_starting(nets, "plain"))
+    controls = names_starting(nets, "squares")
+    pairs = [(name.replace("squares", "adaptive hybrid"), name) for name in controls]
+    return {**comparisons, **compare_pairs(nets, pairs)}
 
 
-def reproduce_motion(
-    out: str | Path,
-    data_dir: str | Path,
-    *,
-    seeds: Sequence[int] = (0, 1, 2, 3, 4),
-    epochs: int = 2,
-    only: Sequence[str] = (),
-    say: Callable[[str], None] = lambda text: None,
-) -> Result:
-    """Trains every network on the same pairs, once per seed; picks the best plain ones by validation.
+TRIAL = Trial(NETS, compare_networks, SCHEDULE, exported=True)
+OPTIONS = Options("motion", tuple(NETS), seeds=(0, 1, 2, 3, 4), data="a folder of images")
+add_arguments = OPTIONS.add_to
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train the networks, compare them, and print a table.
 
     Raises:
-        ValueError: for an unknown network; FileNotFoundError: too few images; ModuleNotFoundError: no ONNX Runtime.
+        FileNotFoundError: there are too few images.
+        ModuleNotFoundError: ONNX Runtime is missing.
     """
+    settings = OPTIONS.read(options)
     require_export()
-    nets, images = chosen(NETS, only), split_images(read_grey(data_dir))
-    data = {part: make_pairs(images[part], COUNTS[part], 100 + i) for i, part in enumerate(COUNTS)}
-    trained, runs = run_trials(nets, data, seeds=seeds, epochs=epochs, batch=BATCH, rate=RATE, say=say)
-    found = summarise(trained, runs, (FRAMES, SIDE, SIDE))
-    ours = [name for name in found if name.startswith("adaptive")]
-    comparisons = compare(found, ours, [name for name in found if name.startswith("plain")])
-    for control in [name for name in found if name.startswith("squares")]:
-        if (name := control.replace("squares", "adaptive hybrid")) in found:
-            rival = {"rival": control, **gain_over(found[name], found[control])}
-            comparisons[f"{name} against {control}"] = rival
-    result = {"name": "motion", "epochs": epochs, "counts": COUNTS, "nets": found, "comparisons": comparisons}
-    return write_result(out, result)
+    parts = image_samples(str(settings.data_dir), make_pairs, COUNTS, FIRST_SEED)
+    print_trial(run_trial(TRIAL, parts, settings))
+    print(f"written to {settings.out}")
+    return 0

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 from flexkern.app.report.figures import STYLE, import_matplotlib
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+LINE, DOTS = "#2563a8", "#9ac4e3"
+BELOW_RIGHT, ABOVE_LEFT = ((6, -10), "left"), ((-6, 6), "right")
+"""Places of a label beside its point: the offset and the alignment."""
 
 
 def budgets_figure(budgets: Sequence[dict[str, Any]]) -> Figure:
-    """Test accuracy against products per image: every run as a dot, means as a line, budgets written beside.
+    """Draw test accuracy against products per image: runs as dots, means as a line, with the budgets as labels.
 
     Args:
-        budgets: as in the results of ``flexkern reproduce size-budget``.
+        budgets: as in the results of ``python -m experiments size-budget``.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -31,17 +36,28 @@ def budgets_figure(budgets: Sequence[dict[str, Any]]) -> Figure:
 
         figure = Figure(figsize=(5.6, 3.6), layout="constrained")
         panel = figure.subplots()
-        ordered = sorted(budgets, key=lambda one: one["macs_mean"])
-        means = [(one["macs_mean"] / 1e6, 100 * one["test_mean"]) for one in ordered]
-        panel.plot(*zip(*means, strict=True), color="#2563a8", lw=1.4, marker="o", ms=5)
-        for index, (one, (macs, accuracy)) in enumerate(zip(ordered, means, strict=True)):
-            runs = [(run["macs"] / 1e6, 100 * run["test"]) for run in one["runs"]]
-            panel.plot(*zip(*runs, strict=True), "o", color="#9ac4e3", ms=3, zorder=0)
-            text = "no budget" if one["budget"] is None else f"budget {one['budget'] / 1e6:g} M"
-            at, side = ((-6, 6), "right") if index % 2 else ((6, -10), "left")  # neighbours may be as good as one
-            panel.annotate(text, (macs, accuracy), xytext=at, textcoords="offset points", fontsize=8, ha=side)
+        _draw_budgets(panel, sorted(budgets, key=lambda entry: entry["macs_mean"]))
         panel.set_xscale("log")
         panel.set_xlabel("million multiply-accumulates per image")
         panel.set_ylabel("test accuracy, %")
         panel.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _draw_budgets(panel: Axes, budgets: Sequence[dict[str, Any]]) -> None:
+    costs = [entry["macs_mean"] / 1e6 for entry in budgets]
+    accuracies = [100 * entry["test_mean"] for entry in budgets]
+    panel.plot(costs, accuracies, color=LINE, lw=1.4, marker="o", ms=5)
+    for index, entry in enumerate(budgets):
+        run_costs = [run["macs"] / 1e6 for run in entry["runs"]]
+        run_accuracies = [100 * run["test"] for run in entry["runs"]]
+        panel.plot(run_costs, run_accuracies, "o", color=DOTS, ms=3, zorder=0)
+        offset, side = ABOVE_LEFT if index % 2 else BELOW_RIGHT  # neighbours may lie close together
+        point = (costs[index], accuracies[index])
+        panel.annotate(_label(entry), point, xytext=offset, textcoords="offset points", fontsize=8, ha=side)
+
+
+def _label(entry: dict[str, Any]) -> str:
+    if entry["budget"] is None:
+        return "no budget"
+    return f"budget {entry['budget'] / 1e6:g} M"

@@ -2,80 +2,118 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
-import itertools
-import statistics
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
 from flexkern.analysis import count_cost
-from flexkern.app.training.record import commit, write_result
+from flexkern.app.cli.text import table
+from flexkern.app.report.figures import check_figure, save_figure
+from flexkern.app.training.record import commit
 from flexkern.regularisers import output_positions, size_budget
 from flexkern.windows import sizes
 
-from .digits import BATCH, RATE, SIDE, as_they_are, digit_samples
-from .resume import earlier
-from .small_flexnet import small_flexnet
-from .trial import Result, Samples, accuracy, chosen, train
+from ..common.digits import BATCH, EPOCHS, RATE, SIDE, digit_samples
+from ..common.ledger import Ledger, Result, Runs
+from ..common.options import Options, Settings
+from ..common.small_flexnet import small_flexnet
+from ..common.statistics import mean_and_sd
+from ..common.training import Samples, Schedule, accuracy, train
+from .figure import budgets_figure
 
-BUDGETS = (None, 40e6, 20e6, 10e6, 5e6)
-"""Products per image of all layers of learned size together; they start at some 23 million."""
+ABOUT = "what does accuracy cost if learned sizes have a budget of products?"
+
+BUDGETS = {"none": None, "40000000": 40e6, "20000000": 20e6, "10000000": 10e6, "5000000": 5e6}
+"""Products per image of all layers of learned size together, by name; they start at some 23 million."""
+HORIZON = SIDE + 1
 SHAPE = (1, SIDE, SIDE)
+OPTIONS = Options("size_budget", tuple(BUDGETS))
+add_arguments = OPTIONS.add_to
 
 
-def reproduce_size_budget(
-    out: str | Path,
-    data_dir: str | Path | None = None,
-    *,
-    seeds: Sequence[int] = (0, 1, 2),
-    epochs: int = 4,
-    only: Sequence[str] = (),
-    say: Callable[[str], None] = lambda text: None,
-) -> Result:
-    """Trains one network per budget and seed: what each cost in the end, and what it tells.
+def run(options: argparse.Namespace) -> int:
+    """Train what is missing, print a table, and draw the figure."""
+    settings = OPTIONS.read(options)
+    figure = settings.out.with_suffix(".png")
+    check_figure(figure)
+    budgets = train_budgets(settings)["budgets"]
+    print(table(["budget", "products", "accuracy %"], [_row(entry) for entry in budgets]))
+    save_figure(budgets_figure(budgets), figure)
+    print(f"written to {settings.out} and {figure}")
+    return 0
 
-    Writes ``out`` after each run, and does not repeat runs that it holds.
+
+def train_budgets(settings: Settings) -> Result:
+    """Train one network per budget and seed that the results lack; write the results after every run.
 
     Raises:
-        ValueError: for budgets (``only``) that are not among :data:`BUDGETS`, or an ``out`` of other settings.
+        ValueError: the results are of other settings.
     """
-    known = {"none" if budget is None else f"{budget:.0f}": budget for budget in BUDGETS}
-    wanted, data = chosen(known, only), digit_samples(data_dir, as_they_are)
-    counts = {part: len(samples.y) for part, samples in data.items()}
-    settings = {"name": "size-budget", "epochs": epochs, "counts": counts}
-    result: Result = {"budgets": [], **earlier(out, settings), **settings}
-    runs = {one["budget"]: one["runs"] for one in result["budgets"]}
-    for seed, name in itertools.product(seeds, wanted):
-        done = runs.setdefault(wanted[name], [])
-        if seed in [run["seed"] for run in done]:
-            continue
-        done.append(_run(wanted[name], data, seed, epochs))
-        say(f"budget {name}, seed {seed}: {100 * done[-1]['test']:.2f} %, {done[-1]['macs'] / 1e6:.1f} M products")
-        result["budgets"] = [{"budget": one, **_summary(runs[one])} for one in BUDGETS if one in runs]
-        write_result(out, result)
-    return result
+    schedule = Schedule(settings.epochs or EPOCHS, BATCH, RATE)
+    parts = digit_samples(settings.data_dir)
+    counts = {part: len(samples.y) for part, samples in parts.items()}
+    facts = {"name": settings.name, "epochs": schedule.epochs, "counts": counts}
+    ledger = Ledger(settings.out, facts, read=_read_budgets, summarise=_summarise)
+    for seed, name in ledger.missing(settings.contestants, settings.seeds):
+        outcome = _run(BUDGETS[name], parts, seed, schedule)
+        ledger.add(name, outcome)
+        products = f"{outcome['macs'] / 1e6:.1f} M products"
+        print(f"budget {name}, seed {seed}: {100 * outcome['test']:.2f} %, {products}", flush=True)
+    return ledger.result
 
 
-def _run(budget: float | None, data: dict[str, Samples], seed: int, epochs: int) -> Result:
-    make = functools.partial(small_flexnet, horizon=SIDE + 1)
+def _run(budget: float | None, parts: Mapping[str, Samples], seed: int, schedule: Schedule) -> Result:
+    make = functools.partial(small_flexnet, horizon=HORIZON)
     penalty = _penalty(budget, output_positions(make(), SHAPE))
-    net = train(make, data["train"], seed, epochs=epochs, batch=BATCH, rate=RATE, penalty=penalty)
-    found = {part: accuracy(net, data[part]) for part in ("validation", "test")}
-    learned = {layer: list(size) for layer, size in sizes(net).items()}
-    return {"seed": seed, "commit": commit(), **found, "macs": count_cost(net, SHAPE).macs, "sizes": learned}
+    net = train(make, parts["train"], seed, schedule, penalty=penalty)
+    return {
+        "seed": seed,
+        "commit": commit(),
+        "validation": accuracy(net, parts["validation"]),
+        "test": accuracy(net, parts["test"]),
+        "macs": count_cost(net, SHAPE).macs,
+        "sizes": {layer: list(size) for layer, size in sizes(net).items()},
+    }
 
 
 def _penalty(budget: float | None, positions: dict[str, int]) -> Callable[[nn.Module], Tensor] | None:
-    return None if budget is None else functools.partial(size_budget, macs=budget, positions=positions)
+    if budget is None:
+        return None
+    return functools.partial(size_budget, macs=budget, positions=positions)
 
 
-def _summary(runs: list[Result]) -> Result:
-    tests = [run["test"] for run in runs]
-    return {
-        "test_mean": statistics.mean(tests),
-        "test_sd": statistics.stdev(tests) if len(tests) > 1 else None,
-        "macs_mean": statistics.mean(run["macs"] for run in runs),
-        "runs": runs,
-    }
+def _read_budgets(result: Result) -> Runs:
+    stored = {entry["budget"]: entry["runs"] for entry in result.get("budgets", [])}
+    return {name: stored[budget] for name, budget in BUDGETS.items() if budget in stored}
+
+
+def _summarise(runs: Runs) -> Result:
+    entries = []
+    for name, budget in BUDGETS.items():
+        if name in runs:
+            products = mean_and_sd(runs[name], "macs")["macs_mean"]
+            summary = {"budget": budget, **mean_and_sd(runs[name], "test"), "macs_mean": products}
+            entries.append({**summary, "runs": runs[name]})
+    return {"budgets": entries}
+
+
+def _row(entry: Result) -> list[str]:
+    return [
+        budget_text(entry["budget"]),
+        f"{entry['macs_mean'] / 1e6:.1f} M",
+        f"{100 * entry['test_mean']:.2f}",
+    ]
+
+
+def budget_text(budget: float | None) -> str:
+    """Return a number of products in millions.
+
+    Example:
+        >>> budget_text(40e6), budget_text(None)
+        ('40 M', 'none')
+    """
+    if budget is None:
+        return "none"
+    return f"{budget / 1e6:g} M"
