@@ -15,13 +15,13 @@ from .common.catalogue import dashed, experiment_names, load_experiment
 PROGRAM = "python -m experiments"
 EXAMPLES = """\
 examples:
-  python -m experiments fixed-sizes-1d                                    needs no data: half an hour
-  python -m experiments mixed-scales --data-dir ~/data/mnist              some twenty minutes
-  python -m experiments motion --data-dir ~/data/kodak                    a folder of images: half an hour
-  python -m experiments adaptive-mnist --data-dir ~/data/mnist            everything: hours
-  python -m experiments adaptive-mnist --data-dir D --only adaptive --seeds 0
-  python -m experiments ablation --data-dir D --epochs 1 --out try.json   a short try, in a file of its own
-  python -m experiments ablation --help                                   the options of one experiment
+  python -m experiments resnet18 --data-dir ~/data/cifar10                        what has no result yet: hours
+  python -m experiments adaptive-mnist --data-dir D --only adaptive --seeds 3     one more run, added to the result
+  python -m experiments fixed-sizes-1d --out again.json                           everything again, in another file
+  python -m experiments mixed-scales --data-dir ~/data/mnist --out again.json     some twenty minutes
+  python -m experiments motion --data-dir ~/data/kodak --out again.json           a folder of images: half an hour
+  python -m experiments ablation --data-dir D --epochs 1 --out try.json           a short try
+  python -m experiments ablation --help                                           options of one experiment
 
 Results are written after every run: an experiment that is run again continues with what is missing. Notes and results
 are in the folders; `python -m experiments.common.page` writes the tables of the notes again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import functools
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,7 +66,7 @@ def run_comparison(comparison: Comparison, settings: Settings) -> int:
     result = compare_recipes(comparison, settings)
     header = ["contestant", "accuracy %", "seeds", "parameters", "MACs", "ms"]
     print(table(header, [_row(name, entry) for name, entry in result["contestants"].items()]))
-    print(f"written to {settings.out}")
+    print(f"results: {settings.out}")
     return 0
 
 
@@ -94,18 +95,32 @@ def compare_recipes(
         read=functools.partial(read_entries, group="contestants"),
         summarise=functools.partial(_summarise, contestants=comparison.contestants),
     )
-    for seed in settings.seeds:
-        for name in settings.contestants:
-            recipe = comparison.contestants[name].make_recipe(name, seed, all_changes)
-            stored = ledger.find(name, seed)
-            if stored is None:
-                run = _run(recipe, runs / settings.name, comparison.thresholds)
-                ledger.add(name, run)
-                minutes = run["seconds"] / 60
-                print(f"{name}, seed {seed}: {_percent(run['accuracy'])} % in {minutes:.0f} min", flush=True)
-            elif not is_same_recipe(stored["recipe"], recipe):
-                raise ValueError(f"{settings.out} has {name}, seed {seed}, of another recipe: give another `--out`.")
-    return _measure(comparison, ledger)
+    recipes = {}
+    for seed, name in itertools.product(settings.seeds, settings.contestants):
+        recipe = comparison.contestants[name].make_recipe(name, seed, all_changes)
+        _check_stored(ledger, recipe)
+        recipes[seed, name] = recipe
+    missing = ledger.missing(settings.contestants, settings.seeds)
+    for seed, name in missing:
+        run = _run(recipes[seed, name], runs / settings.name, comparison.thresholds)
+        ledger.add(name, run)
+        print(f"{name}, seed {seed}: {_percent(run['accuracy'])} % in {run['seconds'] / 60:.0f} min", flush=True)
+    if missing or not _has_costs(ledger.result):
+        _measure(comparison, ledger)
+    return ledger.result
+
+
+def _check_stored(ledger: Ledger, recipe: Recipe) -> None:
+    """Refuse a stored run of the same contestant and seed, but another recipe."""
+    stored = ledger.find(recipe.name, recipe.seed)
+    if stored is not None and not is_same_recipe(stored["recipe"], recipe):
+        raise ValueError(
+            f"{ledger.out} has {recipe.name}, seed {recipe.seed}, of another recipe: give another `--out`."
+        )
+
+
+def _has_costs(result: Result) -> bool:
+    return all("latency" in entry for entry in result["contestants"].values())
 
 
 def _run(recipe: Recipe, folder: Path, thresholds: Sequence[float]) -> Result:
@@ -144,7 +159,7 @@ def _summarise(runs: Runs, contestants: Mapping[str, Contestant]) -> Result:
     return {"contestants": entries}
 
 
-def _measure(comparison: Comparison, ledger: Ledger) -> Result:
+def _measure(comparison: Comparison, ledger: Ledger) -> None:
     """Measure the costs of all models in the results, and write them."""
     entries = _summarise(ledger.runs, comparison.contestants)["contestants"]
     models = {}
@@ -153,7 +168,7 @@ def _measure(comparison: Comparison, ledger: Ledger) -> Result:
         models[name] = (options.pop("name"), options)
     costs = model_costs(models, comparison.shape)
     summaries = {name: {**entry, **costs[name]} for name, entry in entries.items()}
-    return ledger.write({"contestants": summaries})
+    ledger.write({"contestants": summaries})
 
 
 def _row(name: str, entry: Result) -> list[str]:

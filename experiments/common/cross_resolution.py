@@ -105,7 +105,7 @@ def run_cross_resolution(task: CrossTask, settings: Settings) -> int:
         rows.append([name, *accuracies])
     header = ["network", "half, %", "whole, out of the box", "ordinary kernels enlarged", "fine-tuned"]
     print(table(header, rows))
-    print(f"written to {settings.out}")
+    print(f"results: {settings.out}")
     return 0
 
 

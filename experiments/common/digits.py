@@ -59,5 +59,5 @@ def digit_trial(nets: Mapping[str, Maker], pairs: Sequence[tuple[str, str]], *, 
 def run_digits(trial: Trial, parts: Mapping[str, Samples], settings: Settings) -> int:
     """Run a trial on digits, print its table, and return the exit code."""
     print_trial(run_trial(trial, parts, settings))
-    print(f"written to {settings.out}")
+    print(f"results: {settings.out}")
     return 0

@@ -38,7 +38,7 @@ def run_recipe(recipe_name: str, settings: Settings, *, runs: Path = RUNS) -> in
     for run in result["runs"]:
         rows.append([str(run["seed"]), f"{100 * run['accuracy']:.2f}", f"{run['seconds'] / 60:.0f}"])
     print(table(["seed", "accuracy %", "minutes"], rows))
-    print(f"written to {settings.out}")
+    print(f"results: {settings.out}")
     return 0
 
 

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     for row in result["rows"]:
         rows.append([row["target"], row["network"], f"{row['psnr_mean']:.1f} dB", f"{row['parameters']:,}"])
     print(table(["target", "network", "PSNR", "parameters"], rows))
-    print(f"written to {settings.out}")
+    print(f"results: {settings.out}")
     return 0
 
 

@@ -33,5 +33,5 @@ def run(options: argparse.Namespace) -> int:
     rows = [[layer, f"{100 * share:.0f} %"] for layer, share in result["share"].items()]
     print(table(["layer", "varies with the input"], rows))
     print(f"accuracy {100 * result['accuracy']:.2f} %, with mean kernels {100 * result['accuracy_of_mean']:.2f} %")
-    print(f"written to {settings.out} and {figure}")
+    print(f"results: {settings.out} and {figure}")
     return 0

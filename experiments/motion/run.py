@@ -91,5 +91,5 @@ def run(options: argparse.Namespace) -> int:
     require_export()
     parts = image_samples(str(settings.data_dir), make_pairs, COUNTS, FIRST_SEED)
     print_trial(run_trial(TRIAL, parts, settings))
-    print(f"written to {settings.out}")
+    print(f"results: {settings.out}")
     return 0

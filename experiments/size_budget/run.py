@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     budgets = train_budgets(settings)["budgets"]
     print(table(["budget", "products", "accuracy %"], [_row(entry) for entry in budgets]))
     save_figure(budgets_figure(budgets), figure)
-    print(f"written to {settings.out} and {figure}")
+    print(f"results: {settings.out} and {figure}")
     return 0
 
 
