@@ -31,7 +31,8 @@ def hermite_gaussians(u: Tensor, order: int) -> Tensor:  # (*P) -> (order + 1, *
     """
     polynomials = [torch.ones_like(u), -u]  # (-1)^n He_n
     for n in range(1, order):
-        polynomials.append(-u * polynomials[n] - n * polynomials[n - 1])
+        lower = n * polynomials[n - 1]
+        polynomials.append(-u * polynomials[n] - lower)
     gaussian = torch.exp(-0.5 * u.square())
     return torch.stack(polynomials[: order + 1]) * gaussian
 
@@ -165,8 +166,10 @@ class NJetConv2d(nn.Module):
             nn.init.zeros_(self.bias)
         nn.init.constant_(self.log_sigma, math.log(self.initial_sigma))
         sigma = torch.tensor(self.initial_sigma, device="cpu", dtype=torch.float64)
-        basis = jet_basis(sigma, self.order, self._half(self.initial_sigma))
-        nn.init.normal_(self.alpha, std=readout_std(basis, self.alpha.shape[1]))
+        half = self._half(self.initial_sigma)
+        basis = jet_basis(sigma, self.order, half)
+        fan_in = self.alpha.shape[1]
+        nn.init.normal_(self.alpha, std=readout_std(basis, fan_in))
 
     @property
     def in_channels(self) -> int:
@@ -262,9 +265,16 @@ class NJetConv2d(nn.Module):
         return math.ceil(self.extent * sigma * (1 - ROUNDING))
 
     def extra_repr(self) -> str:
-        text = replace(self.arguments, kernel_size=self.kernel_size).describe()
-        scale = "" if self.scale == 1 else f", scale={self.scale}"
-        return f"{text}, bias={self.bias is not None}, order={self.order}, extent={self.extent:g}{scale}"
+        arguments = replace(self.arguments, kernel_size=self.kernel_size)
+        words = [
+            arguments.describe(),
+            f"bias={self.bias is not None}",
+            f"order={self.order}",
+            f"extent={self.extent:g}",
+        ]
+        if self.scale != 1:
+            words.append(f"scale={self.scale}")
+        return ", ".join(words)
 
 
 def _check_jet(order: int, sigma: float, extent: float) -> None:

@@ -29,7 +29,7 @@ from .ledger import Ledger, Result, Runs, read_entries
 from .options import Settings
 from .small_flexnet import AUTHORS_MAGNET, EQUAL_POINTS, EQUAL_SIREN, small_flexnet
 from .statistics import mean_and_sd
-from .training import Samples, Schedule, accuracy, train
+from .training import Samples, Schedule, accuracy, count_samples, train
 
 BATCH, RATE, TUNING_RATE = 64, 0.01, 0.003
 PENALTY = 0.1
@@ -133,9 +133,15 @@ def train_at_both(task: CrossTask, settings: Settings) -> Result:
 
 
 def _facts(task: CrossTask, name: str, data: Resolutions) -> Result:
-    counts = {part: len(samples.y) for part, samples in data["whole"].items()}
-    rates = {"batch": BATCH, "rate": RATE, "tuning_rate": TUNING_RATE, "penalty": PENALTY}
-    return {"name": name, "counts": counts, **asdict(task), **rates}
+    return {
+        "name": name,
+        "counts": count_samples(data["whole"]),
+        **asdict(task),
+        "batch": BATCH,
+        "rate": RATE,
+        "tuning_rate": TUNING_RATE,
+        "penalty": PENALTY,
+    }
 
 
 def cross_samples(task: CrossTask, data_dir: str | None) -> Resolutions:
@@ -144,17 +150,21 @@ def cross_samples(task: CrossTask, data_dir: str | None) -> Resolutions:
     They are standardised by mean and deviation of the training samples at the whole resolution.
     """
     split = split_task(load_task(task.data, data_dir), VALIDATION)
-    mean = split.train[0].mean((0, 2, 3), keepdim=True)
-    std = split.train[0].std((0, 2, 3), keepdim=True)
     train_x, train_y = split.train
-    parts = {"train": (train_x[: task.train], train_y[: task.train]), "test": split.test}
+    mean = train_x.mean((0, 2, 3), keepdim=True)
+    std = train_x.std((0, 2, 3), keepdim=True)
+    parts = {
+        "train": Samples(train_x[: task.train], train_y[: task.train]),
+        "test": Samples(*split.test),
+    }
     half_side = task.side // 2
     whole = {}
     half = {}
-    for part, (x, y) in parts.items():
-        standardised = (x - mean) / std
-        whole[part] = Samples(standardised, y)
-        half[part] = Samples(resize_bandlimited(standardised, (half_side, half_side)), y)
+    for part, samples in parts.items():
+        standardised = (samples.x - mean) / std
+        resized = resize_bandlimited(standardised, (half_side, half_side))
+        whole[part] = Samples(standardised, samples.y)
+        half[part] = Samples(resized, samples.y)
     return {"whole": whole, "half": half}
 
 
@@ -163,27 +173,30 @@ def _run(name: str, task: CrossTask, data: Resolutions, seed: int) -> Result:
     engines = ByEngines() if name in WIDE else contextlib.nullcontext()
     half, whole = data["half"], data["whole"]
     penalty = penalty_of(name)
-    make = functools.partial(NETS[name], *_dimensions(half["train"]), task.side // 2)
+    make = _maker(name, half["train"], task.side // 2)
+    schedule = Schedule(task.epochs, BATCH, RATE)
+    tuning = Schedule(task.tuning, BATCH, TUNING_RATE)
+    run: Result = {"seed": seed, "commit": commit()}
     with engines:
-        schedule = Schedule(task.epochs, BATCH, RATE)
         net = train(make, half["train"], seed, schedule, penalty=penalty)
         fine = at_resolution(net, 2.0)
         enlarged = at_resolution(net, 2.0, plain="enlarge")
-        run: Result = {"seed": seed, "commit": commit(), "parameters": sum(p.numel() for p in net.parameters())}
+        run["parameters"] = sum(p.numel() for p in net.parameters())
         run["source"] = accuracy(net, half["test"])
         run["out_of_box"] = accuracy(fine, whole["test"])
         run["enlarged"] = accuracy(enlarged, whole["test"])
         run.update(_describe_sizes(net))
         copies = functools.partial(copy.deepcopy, fine)
-        tuning = Schedule(task.tuning, BATCH, TUNING_RATE)
         tuned = train(copies, whole["train"], seed, tuning, penalty=penalty)
         run["tuned"] = accuracy(tuned, whole["test"])
     return run
 
 
-def _dimensions(samples: Samples) -> tuple[int, int]:
-    """Return the number of channels and of classes."""
-    return samples.x.shape[1], int(samples.y.max()) + 1
+def _maker(name: str, samples: Samples, side: int) -> Callable[[], nn.Module]:
+    """Return a function that makes a network for the channels and classes of samples."""
+    channels = samples.x.shape[1]
+    classes = int(samples.y.max()) + 1
+    return functools.partial(NETS[name], channels, classes, side)
 
 
 def penalty_of(name: str) -> Callable[[nn.Module], Tensor] | None:
@@ -203,15 +216,20 @@ def _describe_sizes(net: nn.Module) -> Result:
     learned = sizes(net)
     if not learned:
         return {}
-    above = [layer.energy_above for layer in alias_report(net).values()]
-    return {"sizes": {name: list(size) for name, size in learned.items()}, "energy_above": max(above)}
+    shares = [layer.energy_above for layer in alias_report(net).values()]
+    return {
+        "sizes": {name: list(size) for name, size in learned.items()},
+        "energy_above": max(shares),
+    }
 
 
 def _summarise(runs: Runs) -> Result:
     nets: Result = {}
     for name in NETS:
         if name in runs:
-            nets[name] = {"parameters": runs[name][0]["parameters"], "runs": runs[name]}
+            first = runs[name][0]
+            entry = {"parameters": first["parameters"], "runs": runs[name]}
             for key in MEASURED:
-                nets[name].update(mean_and_sd(runs[name], key))
+                entry.update(mean_and_sd(runs[name], key))
+            nets[name] = entry
     return {"nets": nets}

@@ -40,14 +40,20 @@ def digit_samples(
     """
     name = "digits" if task == "mnist" and not data_dir else task
     split = split_task(load_task(name, data_dir), VALIDATION)
-    tensors = {"train": split.train, "validation": split.validation, "test": split.test}
-    parts = {}
-    for seed, (part, (x, y)) in enumerate(tensors.items()):
+    parts = {
+        "train": Samples(*split.train),
+        "validation": Samples(*split.validation),
+        "test": Samples(*split.test),
+    }
+    for seed, (part, samples) in enumerate(parts.items()):
         count = COUNTS[part]
-        parts[part] = Samples(change(x[:count], seed), y[:count])
+        x = change(samples.x[:count], seed)
+        parts[part] = Samples(x, samples.y[:count])
     mean = parts["train"].x.mean()
     std = parts["train"].x.std()
-    return {part: Samples((x - mean) / std, y) for part, (x, y) in parts.items()}
+    for part, samples in parts.items():
+        parts[part] = Samples((samples.x - mean) / std, samples.y)
+    return parts
 
 
 def digit_trial(nets: Mapping[str, Maker], pairs: Sequence[tuple[str, str]], *, epochs: int = EPOCHS) -> Trial:

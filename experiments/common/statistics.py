@@ -5,12 +5,35 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 EQUAL = 1.02
 """Up to this factor more parameters count as equal."""
+ROUNDING = 1e-12
+"""Differences of means that are closer than this count as equal."""
 
 Result = dict[str, Any]
+
+
+class Scale(NamedTuple):
+    """How scores are written: the factor, the names of the measure, its unit and the unit of differences."""
+
+    factor: int
+    measure: str
+    unit: str
+    gain_unit: str
+
+
+def score_scale(result: Result) -> Scale:
+    """Return how the scores of a result are written.
+
+    Example:
+        >>> score_scale({"unit": "dB"}).measure
+        'PSNR'
+    """
+    if result.get("unit") == "dB":
+        return Scale(1, "PSNR", "dB", "dB")
+    return Scale(100, "accuracy", "%", "points")
 
 
 def mean_and_sd(runs: Sequence[Mapping[str, Any]], key: str) -> dict[str, float | None]:
@@ -72,10 +95,15 @@ def permutation_test(a: Sequence[float], b: Sequence[float]) -> float:
     total = sum(a) + sum(b)
 
     def difference(first: Sequence[float]) -> float:
-        others = total - sum(first)
-        return abs(sum(first) / len(a) - others / len(b))
+        sum_of_first = sum(first)
+        mean_of_first = sum_of_first / len(a)
+        mean_of_others = (total - sum_of_first) / len(b)
+        return abs(mean_of_first - mean_of_others)
 
-    differences = [difference(first) for first in itertools.combinations(values, len(a))]
-    observed = difference(a) - 1e-12
-    extreme = sum(each >= observed for each in differences)
-    return extreme / len(differences)
+    observed = difference(a) - ROUNDING
+    ways = list(itertools.combinations(values, len(a)))
+    extreme = 0
+    for first in ways:
+        if difference(first) >= observed:
+            extreme += 1
+    return extreme / len(ways)

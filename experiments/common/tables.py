@@ -7,7 +7,8 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-Result = dict[str, Any]
+from .statistics import Result, Scale, score_scale
+
 NO_SIZES = "N-Jet"
 """Network whose size is learned but not stored."""
 
@@ -97,21 +98,43 @@ def epochs_reached(runs: Sequence[Result]) -> str:
 
 def network_lines(result: Result) -> list[str]:
     """Describe networks on one task, and comparisons of some of them."""
-    in_decibel = result.get("unit") == "dB"
-    factor, measure, unit, gain_unit = (1, "PSNR", "dB", "dB") if in_decibel else (100, "accuracy", "%", "points")
+    scale = score_scale(result)
     rows = []
     for name, net in result["nets"].items():
-        score = f"{_mean(net, 'test', factor)} {unit}"
-        costs = [f"{net['parameters']:,}", _thousands(net["macs"])]
-        times = [_microseconds(net["latency"]), _microseconds(net["latency_torch"])]
-        rows.append([name, score, *costs, *times])
-    header = ["network", f"test {measure}", "parameters", "MACs", "one sample, ONNX Runtime", "in torch"]
+        row = [
+            name,
+            f"{_mean(net, 'test', scale.factor)} {scale.unit}",
+            f"{net['parameters']:,}",
+            _thousands(net["macs"]),
+            _microseconds(net["latency"]),
+            _microseconds(net["latency_torch"]),
+        ]
+        rows.append(row)
+    header = [
+        "network",
+        f"test {scale.measure}",
+        "parameters",
+        "MACs",
+        "one sample, ONNX Runtime",
+        "in torch",
+    ]
     comparisons = []
     for title, comparison in result["comparisons"].items():
-        rival = "" if comparison["rival"] in title else f" over {comparison['rival']}"
-        gain = f"{factor * comparison['gain']:+.2f} {gain_unit}{rival}"
-        comparisons.append(f"* {title}: {gain}, exact permutation test p = {comparison['p']:.3f}.")
-    return [*markdown_table(header, rows), "", *comparisons, "", _network_notes(result)]
+        comparisons.append(_comparison_line(title, comparison, scale))
+    return [
+        *markdown_table(header, rows),
+        "",
+        *comparisons,
+        "",
+        _network_notes(result),
+    ]
+
+
+def _comparison_line(title: str, comparison: Result, scale: Scale) -> str:
+    gain = f"{scale.factor * comparison['gain']:+.2f} {scale.gain_unit}"
+    if comparison["rival"] not in title:
+        gain += f" over {comparison['rival']}"
+    return f"* {title}: {gain}, exact permutation test p = {comparison['p']:.3f}."
 
 
 def _network_notes(result: Result) -> str:
@@ -128,24 +151,48 @@ def kernel_lines(result: Result) -> list[str]:
     """Describe how far the kernels of a trained model follow its input."""
     rows = []
     for layer, share in result["share"].items():
-        rows.append([f"energy of the kernels of `{layer}` that varies with the input", f"{100 * share:.0f} %"])
-    rows.append(["accuracy", f"{_percent(result['accuracy'])} %"])
-    rows.append(["accuracy with mean kernels instead", f"{_percent(result['accuracy_of_mean'])} %"])
-    rows.append(["training images", f"{result['n']:,}"])
-    source = f"torch {result['versions']['torch']}; commit {short(result['commit'])}."
-    return [*markdown_table(["", "flexkern"], rows), "", source, "", "![kernels of two digits](result.png)"]
+        about = f"energy of the kernels of `{layer}` that varies with the input"
+        rows.append([about, f"{100 * share:.0f} %"])
+    rows += [
+        ["accuracy", f"{_percent(result['accuracy'])} %"],
+        ["accuracy with mean kernels instead", f"{_percent(result['accuracy_of_mean'])} %"],
+        ["training images", f"{result['n']:,}"],
+    ]
+    torch_version = result["versions"]["torch"]
+    return [
+        *markdown_table(["", "flexkern"], rows),
+        "",
+        f"torch {torch_version}; commit {short(result['commit'])}.",
+        "",
+        "![kernels of two digits](result.png)",
+    ]
 
 
 def resolution_lines(result: Result) -> list[str]:
     """Describe networks at half the resolution, at the whole, and fine-tuned."""
-    rows = [_resolution_row(name, net) for name, net in result["nets"].items()]
-    header = ["network", "parameters", "half", "whole, out of the box", "ordinary kernels enlarged", "fine-tuned"]
+    header = [
+        "network",
+        "parameters",
+        "half",
+        "whole, out of the box",
+        "ordinary kernels enlarged",
+        "fine-tuned",
+    ]
+    rows = []
     energies = []
     for name, net in result["nets"].items():
-        shares = [100 * run["energy_above"] for run in net["runs"] if "energy_above" in run]
+        rows.append(_resolution_row(name, net))
+        shares = [run["energy_above"] for run in net["runs"] if "energy_above" in run]
         if shares:
-            energies.append(f"* {name}: at most {max(shares):.2f} % of the energy of a layer lies above Nyquist.")
-    return [*markdown_table(header, rows), "", *energies, "", _resolution_notes(result)]
+            percent = f"{100 * max(shares):.2f} %"
+            energies.append(f"* {name}: at most {percent} of the energy of a layer lies above Nyquist.")
+    return [
+        *markdown_table(header, rows),
+        "",
+        *energies,
+        "",
+        _resolution_notes(result),
+    ]
 
 
 def _resolution_row(name: str, net: Result) -> list[str]:
@@ -191,16 +238,18 @@ def fit_lines(result: Result) -> list[str]:
 
 
 def _fit_table(rows: Sequence[Result], targets: Sequence[str]) -> list[str]:
-    best = {}
-    for target in targets:
-        best[target] = max((row["psnr_mean"] for row in rows if row["target"] == target), default=0.0)
-    cells = []
+    best = dict.fromkeys(targets, -math.inf)
+    for row in rows:
+        best[row["target"]] = max(best[row["target"]], row["psnr_mean"])
+    table_rows = []
     for network in _distinct(rows, "network"):
         fits = {row["target"]: row for row in rows if row["network"] == network}
-        parameters = next(iter(fits.values()))["parameters"]
-        ratios = [_fit_cell(fits.get(target), best[target]) for target in targets]
-        cells.append([network, f"{parameters:,}", *ratios])
-    return markdown_table(["network", "parameters", *targets], cells)
+        first_fit = next(iter(fits.values()))
+        cells = [network, f"{first_fit['parameters']:,}"]
+        for target in targets:
+            cells.append(_fit_cell(fits.get(target), best[target]))
+        table_rows.append(cells)
+    return markdown_table(["network", "parameters", *targets], table_rows)
 
 
 def _fit_cell(row: Result | None, best: float) -> str:
@@ -215,19 +264,37 @@ def _fit_cell(row: Result | None, best: float) -> str:
 
 def budget_lines(result: Result) -> list[str]:
     """Describe accuracy and cost by budget, with the figure that the experiment draws."""
-    rows = []
-    for entry in result["budgets"]:
-        budget = "none" if entry["budget"] is None else f"{entry['budget'] / 1e6:g} M"
-        sizes = _join("x".join(map(str, size)) for size in entry["runs"][0]["sizes"].values())
-        rows.append([budget, f"{entry['macs_mean'] / 1e6:.1f} M", f"{_mean(entry, 'test')} %", sizes])
+    rows = [_budget_row(entry) for entry in result["budgets"]]
     counts = result["counts"]
-    seeds = _join(run["seed"] for run in result["budgets"][0]["runs"])
+    first_runs = result["budgets"][0]["runs"]
+    seeds = _join(run["seed"] for run in first_runs)
     notes = (
         f"Seeds {seeds}; {counts['train']:,} samples to train, {counts['test']:,} to test; {result['epochs']} epochs. "
         f"{provenance(result)}"
     )
     header = ["budget", "products per image", "test accuracy", "sizes, first seed"]
-    return [*markdown_table(header, rows), "", notes, "", "![accuracy against cost](result.png)"]
+    return [
+        *markdown_table(header, rows),
+        "",
+        notes,
+        "",
+        "![accuracy against cost](result.png)",
+    ]
+
+
+def _budget_row(entry: Result) -> list[str]:
+    budget = "none"
+    if entry["budget"] is not None:
+        budget = f"{entry['budget'] / 1e6:g} M"
+    sizes = []
+    for size in entry["runs"][0]["sizes"].values():
+        sizes.append("x".join(map(str, size)))
+    return [
+        budget,
+        f"{entry['macs_mean'] / 1e6:.1f} M",
+        f"{_mean(entry, 'test')} %",
+        _join(sizes),
+    ]
 
 
 def provenance(result: Result) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -19,6 +19,11 @@ class Samples(NamedTuple):
 
     x: Tensor
     y: Tensor
+
+
+def count_samples(parts: Mapping[str, Samples]) -> dict[str, int]:
+    """Return the number of samples in every part."""
+    return {part: len(samples.y) for part, samples in parts.items()}
 
 
 class Objective(NamedTuple):

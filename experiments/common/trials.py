@@ -17,8 +17,8 @@ from flexkern.windows import GaussianWindow
 from .costs import network_costs
 from .ledger import Ledger, Result, Runs, read_entries
 from .options import Settings
-from .statistics import mean_and_sd
-from .training import CLASSIFICATION, Objective, Samples, Schedule, train
+from .statistics import mean_and_sd, score_scale
+from .training import CLASSIFICATION, Objective, Samples, Schedule, count_samples, train
 
 Maker = Callable[[], nn.Module]
 Parts = Mapping[str, Samples]
@@ -72,24 +72,29 @@ def run_trial(trial: Trial, parts: Parts, settings: Settings) -> Result:
 
 def print_trial(result: Result) -> None:
     """Print a row for every network, then the comparisons."""
-    factor, unit, gain_unit = 100, "accuracy %", "points"
-    if result.get("unit") == "dB":
-        factor, unit, gain_unit = 1, "dB", "dB"
+    scale = score_scale(result)
     rows = []
     for name, net in result["nets"].items():
-        score = f"{factor * net['test_mean']:.2f}"
-        rows.append([name, score, f"{net['parameters']:,}", _microseconds(net)])
-    print(table(["network", unit, "parameters", "one sample"], rows))
+        row = [
+            name,
+            f"{scale.factor * net['test_mean']:.2f}",
+            f"{net['parameters']:,}",
+            _microseconds(net),
+        ]
+        rows.append(row)
+    header = ["network", f"{scale.measure}, {scale.unit}", "parameters", "one sample"]
+    print(table(header, rows))
     for title, comparison in result["comparisons"].items():
-        gain = f"{factor * comparison['gain']:+.2f} {gain_unit}"
-        print(f"{title}: {gain} over {comparison['rival']} (p = {comparison['p']:.3f})")
+        gain = f"{scale.factor * comparison['gain']:+.2f} {scale.gain_unit}"
+        p_value = f"(p = {comparison['p']:.3f})"
+        print(f"{title}: {gain} over {comparison['rival']} {p_value}")
 
 
 def _open_ledger(trial: Trial, parts: Parts, schedule: Schedule, settings: Settings) -> Ledger:
     facts: Result = {"name": settings.name, "epochs": schedule.epochs}
     if trial.objective.unit != "%":
         facts["unit"] = trial.objective.unit
-    facts["counts"] = {part: len(samples.y) for part, samples in parts.items()}
+    facts["counts"] = count_samples(parts)
     return Ledger(
         settings.out,
         facts,
@@ -116,8 +121,12 @@ def _summarise(runs: Runs, order: Iterable[str]) -> Result:
     nets = {}
     for name in order:
         if name in runs:
-            validation = mean_and_sd(runs[name], "validation")["validation_mean"]
-            nets[name] = {"validation_mean": validation, **mean_and_sd(runs[name], "test"), "runs": runs[name]}
+            validation = mean_and_sd(runs[name], "validation")
+            nets[name] = {
+                "validation_mean": validation["validation_mean"],
+                **mean_and_sd(runs[name], "test"),
+                "runs": runs[name],
+            }
     return {"nets": nets}
 
 
@@ -126,8 +135,9 @@ def _compare(trial: Trial, ledger: Ledger, shape: tuple[int, ...]) -> None:
     entries = _summarise(ledger.runs, trial.nets)["nets"]
     nets = {}
     for name, entry in entries.items():
+        last_run = entry["runs"][-1]
         nets[name] = trial.nets[name]().eval()
-        write_windows(nets[name], entry["runs"][-1].get("windows", {}))
+        write_windows(nets[name], last_run.get("windows", {}))
     costs = network_costs(nets, shape, exported=trial.exported)
     summaries = {}
     for name, entry in entries.items():

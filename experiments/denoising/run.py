@@ -131,12 +131,15 @@ def make_noisy(images: Sequence[Tensor], count: int, seed: int) -> Samples:
     sources = torch.randint(len(images), (count,), generator=generator)
     places = torch.rand(count, 2, generator=generator)
     clean = torch.empty(count, 1, SIDE, SIDE)
-    for patch, source, place in zip(clean, sources.tolist(), places.tolist(), strict=True):
-        image = images[source]
+    for index in range(count):
+        image = images[int(sources[index])]
+        row, column = places[index].tolist()
         height, width = image.shape
-        top = int(place[0] * (height - SIDE))
-        left = int(place[1] * (width - SIDE))
-        patch[0] = image[top : top + SIDE, left : left + SIDE] - 0.5
+        top = int(row * (height - SIDE))
+        left = int(column * (width - SIDE))
+        bottom = top + SIDE
+        right = left + SIDE
+        clean[index, 0] = image[top:bottom, left:right] - 0.5
     noise = torch.randn(clean.shape, generator=generator)
     return Samples(clean + NOISE * noise, clean)
 

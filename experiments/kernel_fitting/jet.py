@@ -38,21 +38,31 @@ class Jet(Generator):
     ) -> None:
         all_orders = itertools.product(range(order + 1), repeat=dims)
         orders = [each for each in all_orders if sum(each) <= order]
-        super().__init__(dims, channels, num_features=len(orders), readout_bias=False, region=region)
-        self.order, self.width = order, width
+        super().__init__(
+            dims,
+            channels,
+            num_features=len(orders),
+            readout_bias=False,
+            region=region,
+        )
+        self.order = order
+        self.width = width
         self.register_buffer("orders", torch.tensor(orders), persistent=False)
         self.log_sigma = nn.Parameter(torch.empty(dims))
         self.reset_parameters()
 
     def features_at(self, points: Tensor) -> Tensor:  # (D, P) -> (M, P)
-        scaled = points / self.log_sigma.exp()[:, None].to(points.dtype)
+        sigma = self.log_sigma.exp().to(points.dtype)
+        scaled = points / sigma[:, None]
         factors = []
         for coordinates, orders in zip(scaled, self.orders.t(), strict=True):
             derivatives = hermite_gaussians(coordinates, self.order)
             factors.append(derivatives[orders])
         # Derivatives of order n grow like sqrt(n!): without that all digits would go to the highest.
-        norms = torch.lgamma(self.orders.to(points.dtype) + 1).mul(-0.5).exp().prod(1)
-        return torch.stack(factors).prod(0) * norms[:, None]
+        log_factorials = torch.lgamma(self.orders.to(points.dtype) + 1)
+        norms = log_factorials.mul(-0.5).exp().prod(1)
+        products = torch.stack(factors).prod(0)
+        return products * norms[:, None]
 
     def reset_features(self) -> None:
         self.log_sigma.fill_(math.log(self.width))

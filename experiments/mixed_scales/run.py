@@ -71,10 +71,18 @@ def shrink_and_place(images: Tensor, seed: int) -> Tensor:
         members = (sides == side).nonzero().flatten()
         if len(members) == 0:
             continue
-        small = F.interpolate(images[members], size=(side, side), mode="bilinear", antialias=True)
+        small = F.interpolate(
+            images[members],
+            size=(side, side),
+            mode="bilinear",
+            antialias=True,
+        )
         corners = (places[members] * (SIDE - side + 1)).long()
-        for index, image, (top, left) in zip(members.tolist(), small, corners.tolist(), strict=True):
-            canvas[index, :, top : top + side, left : left + side] = image
+        for index, image, corner in zip(members.tolist(), small, corners.tolist(), strict=True):
+            top, left = corner
+            bottom = top + side
+            right = left + side
+            canvas[index, :, top:bottom, left:right] = image
     return canvas
 
 

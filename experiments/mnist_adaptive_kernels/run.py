@@ -30,8 +30,11 @@ def run(options: argparse.Namespace) -> int:
     check_figure(figure)
     measures = inspect_adaptive(WEIGHTS, settings.data_dir, figure=figure)
     result = write_result(settings.out, {**measures, "weights": WEIGHTS})
-    rows = [[layer, f"{100 * share:.0f} %"] for layer, share in result["share"].items()]
+    rows = []
+    for layer, share in result["share"].items():
+        rows.append([layer, f"{100 * share:.0f} %"])
     print(table(["layer", "varies with the input"], rows))
-    print(f"accuracy {100 * result['accuracy']:.2f} %, with mean kernels {100 * result['accuracy_of_mean']:.2f} %")
+    print(f"accuracy: {100 * result['accuracy']:.2f} %")
+    print(f"accuracy with mean kernels: {100 * result['accuracy_of_mean']:.2f} %")
     print(f"results: {settings.out} and {figure}")
     return 0

@@ -45,26 +45,42 @@ def make_pairs(images: Sequence[Tensor], count: int, seed: int) -> Samples:
     labels = torch.randint(CLASSES, (count,), generator=generator)
     places = torch.rand(count, 2, generator=generator)
     x = torch.empty(count, FRAMES, SIDE, SIDE)
-    draws = zip(x, sources.tolist(), labels.tolist(), places.tolist(), strict=True)
-    for pair, source, label, place in draws:
-        image = images[source]
-        top, left = _corner(image, place)
-        down = label // (2 * REACH + 1) - REACH
-        right = label % (2 * REACH + 1) - REACH
-        pair[0] = image[top : top + SIDE, left : left + SIDE]
-        pair[1] = image[top + down : top + down + SIDE, left + right : left + right + SIDE]
+    for index in range(count):
+        image = images[int(sources[index])]
+        row, column = places[index].tolist()
+        height, width = image.shape
+        top = _start(row, height)
+        left = _start(column, width)
+        down, right = shift_of(int(labels[index]))
+        x[index, 0] = _patch(image, top, left)
+        x[index, 1] = _patch(image, top + down, left + right)
     x -= x.mean((1, 2, 3), keepdim=True)
     x /= x.std((1, 2, 3), keepdim=True) + 0.01
     noise = torch.randn(x.shape, generator=generator)
     return Samples(x + NOISE * noise, labels)
 
 
-def _corner(image: Tensor, place: Sequence[float]) -> tuple[int, int]:
-    """Return the top left corner of a patch that may be shifted; ``place`` is in [0, 1) per axis."""
-    height, width = image.shape
-    top = REACH + int(place[0] * (height - SIDE - 2 * REACH))
-    left = REACH + int(place[1] * (width - SIDE - 2 * REACH))
-    return top, left
+def shift_of(label: int) -> tuple[int, int]:
+    """Return the shift of a class, in pixels down and to the right.
+
+    Example:
+        >>> shift_of(0), shift_of(13), shift_of(24)
+        ((-2, -2), (0, 1), (2, 2))
+    """
+    rows, columns = divmod(label, 2 * REACH + 1)
+    return rows - REACH, columns - REACH
+
+
+def _start(place: float, length: int) -> int:
+    """Return the first sample of a patch that may be shifted; ``place`` is in [0, 1)."""
+    room = length - SIDE - 2 * REACH
+    return REACH + int(place * room)
+
+
+def _patch(image: Tensor, top: int, left: int) -> Tensor:
+    bottom = top + SIDE
+    right = left + SIDE
+    return image[top:bottom, left:right]
 
 
 def compare_networks(nets: dict[str, Result]) -> dict[str, Result]:

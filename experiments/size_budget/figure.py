@@ -49,12 +49,23 @@ def _draw_budgets(panel: Axes, budgets: Sequence[dict[str, Any]]) -> None:
     accuracies = [100 * entry["test_mean"] for entry in budgets]
     panel.plot(costs, accuracies, color=LINE, lw=1.4, marker="o", ms=5)
     for index, entry in enumerate(budgets):
-        run_costs = [run["macs"] / 1e6 for run in entry["runs"]]
-        run_accuracies = [100 * run["test"] for run in entry["runs"]]
-        panel.plot(run_costs, run_accuracies, "o", color=DOTS, ms=3, zorder=0)
-        offset, side = ABOVE_LEFT if index % 2 else BELOW_RIGHT  # neighbours may lie close together
-        point = (costs[index], accuracies[index])
-        panel.annotate(_label(entry), point, xytext=offset, textcoords="offset points", fontsize=8, ha=side)
+        _draw_runs(panel, entry["runs"])
+        # Neighbours may lie close together.
+        offset, side = ABOVE_LEFT if index % 2 else BELOW_RIGHT
+        panel.annotate(
+            _label(entry),
+            (costs[index], accuracies[index]),
+            xytext=offset,
+            textcoords="offset points",
+            fontsize=8,
+            ha=side,
+        )
+
+
+def _draw_runs(panel: Axes, runs: Sequence[dict[str, Any]]) -> None:
+    costs = [run["macs"] / 1e6 for run in runs]
+    accuracies = [100 * run["test"] for run in runs]
+    panel.plot(costs, accuracies, "o", color=DOTS, ms=3, zorder=0)
 
 
 def _label(entry: dict[str, Any]) -> str:

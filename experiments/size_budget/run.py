@@ -20,7 +20,7 @@ from ..common.ledger import Ledger, Result, Runs
 from ..common.options import Options, Settings
 from ..common.small_flexnet import small_flexnet
 from ..common.statistics import mean_and_sd
-from ..common.training import Samples, Schedule, accuracy, train
+from ..common.training import Samples, Schedule, accuracy, count_samples, train
 from .figure import budgets_figure
 
 ABOUT = "what does accuracy cost if learned sizes have a budget of products?"
@@ -39,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
     figure = settings.out.with_suffix(".png")
     check_figure(figure)
     budgets = train_budgets(settings)["budgets"]
-    print(table(["budget", "products", "accuracy %"], [_row(entry) for entry in budgets]))
+    rows = [_row(entry) for entry in budgets]
+    print(table(["budget", "products", "accuracy %"], rows))
     save_figure(budgets_figure(budgets), figure)
     print(f"results: {settings.out} and {figure}")
     return 0
@@ -53,14 +54,18 @@ def train_budgets(settings: Settings) -> Result:
     """
     schedule = Schedule(settings.epochs or EPOCHS, BATCH, RATE)
     parts = digit_samples(settings.data_dir)
-    counts = {part: len(samples.y) for part, samples in parts.items()}
-    facts = {"name": settings.name, "epochs": schedule.epochs, "counts": counts}
+    facts = {
+        "name": settings.name,
+        "epochs": schedule.epochs,
+        "counts": count_samples(parts),
+    }
     ledger = Ledger(settings.out, facts, read=_read_budgets, summarise=_summarise)
     for seed, name in ledger.missing(settings.contestants, settings.seeds):
         outcome = _run(BUDGETS[name], parts, seed, schedule)
         ledger.add(name, outcome)
         products = f"{outcome['macs'] / 1e6:.1f} M products"
-        print(f"budget {name}, seed {seed}: {100 * outcome['test']:.2f} %, {products}", flush=True)
+        percent = f"{100 * outcome['test']:.2f} %"
+        print(f"budget {name}, seed {seed}: {percent}, {products}", flush=True)
     return ledger.result
 
 
@@ -93,9 +98,14 @@ def _summarise(runs: Runs) -> Result:
     entries = []
     for name, budget in BUDGETS.items():
         if name in runs:
-            products = mean_and_sd(runs[name], "macs")["macs_mean"]
-            summary = {"budget": budget, **mean_and_sd(runs[name], "test"), "macs_mean": products}
-            entries.append({**summary, "runs": runs[name]})
+            products = mean_and_sd(runs[name], "macs")
+            entry = {
+                "budget": budget,
+                **mean_and_sd(runs[name], "test"),
+                "macs_mean": products["macs_mean"],
+                "runs": runs[name],
+            }
+            entries.append(entry)
     return {"budgets": entries}
 
 
