@@ -1,4 +1,4 @@
-"""Denoising: noisy patches, networks that take noise off, dB, the command."""
+"""Denoising: noisy patches, networks that remove noise, dB, the command."""
 
 import json
 import math
@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from experiments import denoising
-from experiments.denoising import NETS, NOISE, make_noisy, peak_ratio
-from experiments.trial import Samples
-from flexkern.app.cli.main import main
+from experiments.__main__ import main
+from experiments.common.training import Samples
+from experiments.denoising import run as denoising
+from experiments.denoising.run import NETS, NOISE, make_noisy, peak_ratio
 from tolerances import assert_matches
 
 
@@ -36,16 +36,16 @@ def test_some_plain_network_is_as_large(ours):
     assert any(0.9 * count[ours] <= count[name] <= 1.02 * count[ours] for name in count if name.startswith("plain"))
 
 
-def test_the_last_layer_starts_as_an_average_of_what_is_alike():
-    """Of a constant image nothing is lost, not at the border either; an edge stays where it is."""
+def test_the_last_layer_starts_as_an_average_of_similar_values():
+    """A constant image stays constant, at the border too; an edge stays where it is."""
     torch.manual_seed(0)
     layer = denoising.bilateral(3)
     assert_matches(layer(torch.full((1, 1, 6, 6), 0.3)), torch.full((1, 1, 6, 6), 0.3), 1e-5)
     edge = torch.zeros(1, 1, 6, 6)
     edge[..., 3:] = 4.0
-    found = layer(edge)
-    assert found[..., :3].max() < 1
-    assert found[..., 3:].min() > 3
+    filtered = layer(edge)
+    assert filtered[..., :3].max() < 1
+    assert filtered[..., 3:].min() > 3
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
@@ -55,15 +55,15 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(denoising, "COUNTS", {"train": 64, "validation": 16, "test": 16})
     out = tmp_path / "found.json"
     words = ["--only", "adaptive last 12-12,plain 12-12", "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
-    assert main(["reproduce", "denoising", "--data-dir", str(tmp_path), *words]) == 0
+    assert main(["denoising", "--data-dir", str(tmp_path), *words]) == 0
     assert "dB over plain 12-12" in capsys.readouterr().out
-    found = json.loads(out.read_text())
-    assert found["unit"] == "dB"
-    assert all(math.isfinite(run["test"]) for net in found["nets"].values() for run in net["runs"])
-    assert found["comparisons"]["adaptive last 12-12, equal parameters"]["rival"] == "plain 12-12"
-    monkeypatch.setattr("experiments.trial.train", lambda *_, **__: pytest.fail("trained again"))
-    assert main(["reproduce", "denoising", "--data-dir", str(tmp_path), *words]) == 0
+    result = json.loads(out.read_text())
+    assert result["unit"] == "dB"
+    assert all(math.isfinite(run["test"]) for net in result["nets"].values() for run in net["runs"])
+    assert result["comparisons"]["adaptive last 12-12, equal parameters"]["rival"] == "plain 12-12"
+    monkeypatch.setattr("experiments.common.trials.train", lambda *_, **__: pytest.fail("trained again"))
+    assert main(["denoising", "--data-dir", str(tmp_path), *words]) == 0
     again = json.loads(out.read_text())
-    assert [net["runs"] for net in again["nets"].values()] == [net["runs"] for net in found["nets"].values()]
-    assert main(["reproduce", "denoising", "--data-dir", str(tmp_path), *words, "--epochs", "2"]) == 2
-    assert "holds a comparison of other settings" in capsys.readouterr().err
+    assert [net["runs"] for net in again["nets"].values()] == [net["runs"] for net in result["nets"].values()]
+    assert main(["denoising", "--data-dir", str(tmp_path), *words, "--epochs", "2"]) == 2
+    assert "has results of other settings" in capsys.readouterr().err

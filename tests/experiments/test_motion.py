@@ -1,4 +1,4 @@
-"""The comparison of networks that tell shifts: its data, its statistics, its command."""
+"""The comparison of networks that classify shifts: its data, its networks, its command."""
 
 import json
 
@@ -6,11 +6,11 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments import motion
-from experiments.motion import make_pairs, split_images
-from experiments.motion_nets import NETS
-from experiments.trial import compare, permutation_test
-from flexkern.app.cli.main import main
+from experiments.__main__ import main
+from experiments.common.images import split_images
+from experiments.motion import run as motion
+from experiments.motion.networks import NETS
+from experiments.motion.run import make_pairs
 from tolerances import assert_matches
 
 
@@ -42,30 +42,6 @@ def test_no_image_is_in_two_parts():
     assert all(split_images(images[:4]).values())
 
 
-def test_permutation_test_counts_every_exchange():
-    assert permutation_test([1, 1, 1, 1, 1], [0, 0, 0, 0, 0]) == pytest.approx(2 / 252)
-    assert permutation_test([1, 0], [0, 1]) == 1
-
-
-def test_rivals_are_chosen_by_validation_among_equals():
-    def net(parameters, latency, validation, tests):
-        runs = [{"test": test} for test in tests]
-        return {"parameters": parameters, "latency": latency, "validation_mean": validation, "runs": runs}
-
-    nets = {
-        "adaptive 8": net(100, 2.0, 0.9, [0.8, 0.9]),
-        "plain a": net(101, 1.0, 0.7, [0.6, 0.7]),
-        "plain b": net(99, 3.0, 0.6, [0.9, 0.9]),
-        "plain c": net(500, 1.5, 0.8, [0.9, 1.0]),
-    }
-    found = compare(nets, ["adaptive 8"], ["plain a", "plain b", "plain c"])
-    assert {name: one["rival"] for name, one in found.items()} == {
-        "adaptive 8, equal parameters": "plain a",
-        "adaptive 8, equal latency": "plain c",
-    }
-    assert found["adaptive 8, equal latency"]["gain"] == pytest.approx(-0.1)
-
-
 @pytest.mark.parametrize("ours", ["adaptive hybrid 32", "adaptive hybrid 64"])
 def test_equal_networks_are_about_as_large_as_the_adaptive_one(ours):
     count = {name: sum(p.numel() for p in make().parameters()) for name, make in NETS.items()}
@@ -87,13 +63,10 @@ def test_the_command(folder, monkeypatch, capsys):
     out = folder / "found.json"
     names = "adaptive hybrid 32,plain 32 5x5 normed,squares 32"
     words = ["--only", names, "--seeds", "0,1", "--epochs", "1", "--out", str(out)]
-    assert main(["reproduce", "motion", "--data-dir", str(folder), *words]) == 0
+    assert main(["motion", "--data-dir", str(folder), *words]) == 0
     assert "points over plain 32 5x5 normed" in capsys.readouterr().out
     found = json.loads(out.read_text())
     assert [run["seed"] for run in found["nets"]["adaptive hybrid 32"]["runs"]] == [0, 1]
     assert found["comparisons"]["adaptive hybrid 32 against squares 32"]["rival"] == "squares 32"
     assert {one["rival"] for name, one in found["comparisons"].items() if "equal" in name} == {"plain 32 5x5 normed"}
     assert all(found["nets"]["plain 32 5x5 normed"][key] > 0 for key in ("latency", "latency_torch"))
-    assert main(["reproduce", "motion", "--out", str(folder / "x.json")]) == 2
-    assert main(["reproduce", "motion", "--data-dir", str(folder / "none"), "--out", str(folder / "x.json")]) == 2
-    assert "must hold 4 images or more" in capsys.readouterr().err

@@ -49,8 +49,8 @@ class AdaptiveFlexConv(ConvNd):
             kernel; if causal, at its end.
         squash: "tanh" or "hardtanh", or "softmax" over the rank.
 
-    The number of parameters is that of a FlexConv of ``rank`` outputs without bias, and ``out * rank * (in * q + 1) + out`` with ``q``
-    the samples of Q.
+    The number of parameters is that of a FlexConv of ``rank`` outputs without bias, and ``out * rank * (in * q + 1) +
+    out`` with ``q`` the samples of Q.
 
     Raises:
         ValueError: as FlexConv, and if ``groups`` is not 1, ``squash`` is unknown or a size is not positive.

@@ -116,10 +116,16 @@ def machine() -> dict[str, Any]:
 
 def command() -> str:
     """The command line of this process, ready to paste into a shell."""
-    path = Path(sys.argv[0])
-    ours = path.parts[-2:] in (("cli", "main.py"), ("flexkern", "__main__.py"))
-    program = "flexkern" if ours else path.name or "python"
-    return shlex.join([program, *sys.argv[1:]])
+    return shlex.join([*_program(Path(sys.argv[0])), *sys.argv[1:]])
+
+
+def _program(path: Path) -> list[str]:
+    """Words that start a program: its name, or ``python -m`` and the name of its package."""
+    if path.parts[-2:] in (("cli", "main.py"), ("flexkern", "__main__.py")):
+        return ["flexkern"]
+    if path.name == "__main__.py":
+        return ["python", "-m", path.parent.name]
+    return [path.name or "python"]
 
 
 def command_without_places() -> str:
