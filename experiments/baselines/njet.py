@@ -133,7 +133,7 @@ class NJetConv2d(nn.Module):
         extent: float = 2.0,
     ) -> None:
         # One sample without padding has as many outputs as any odd kernel padded by half of it.
-        arguments = parse_arguments(
+        arguments = ConvArguments.parse(
             2,
             in_channels=in_channels,
             out_channels=out_channels,

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from flexkern.engines import convolve
-from flexkern.layers import parse_arguments
+from flexkern.layers import ConvArguments
 
 
 class ByEngines(TorchFunctionMode):
@@ -48,7 +48,7 @@ def _conv2d(
     groups: int = 1,
 ) -> Tensor:
     """Convolve a batch; the arguments are those of torch's function."""
-    arguments = parse_arguments(
+    arguments = ConvArguments.parse(
         2,
         in_channels=input.shape[1],
         out_channels=weight.shape[0],
