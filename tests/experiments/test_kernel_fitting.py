@@ -48,9 +48,9 @@ def test_files(tmp_path):
     [
         (b"no image", "photo.png", "photo.png is not a readable image"),
         (b"no array", "kernel.npy", "kernel.npy is not a readable .npy file"),
-        (np.zeros((2, 2), dtype=complex), "kernel.npy", "must hold real numbers along one to three axes"),
-        (np.zeros((1, 1, 1, 2)), "kernel.npy", "must hold real numbers along one to three axes"),
-        (np.array([1.0, np.nan]), "kernel.npy", "must hold finite numbers"),
+        (np.zeros((2, 2), dtype=complex), "kernel.npy", "must contain real numbers along one to three axes"),
+        (np.zeros((1, 1, 1, 2)), "kernel.npy", "must contain real numbers along one to three axes"),
+        (np.array([1.0, np.nan]), "kernel.npy", "must contain finite numbers"),
     ],
 )
 def test_unreadable_files(tmp_path, content, name, message):

@@ -96,4 +96,4 @@ def test_the_command(folder, monkeypatch, capsys):
     assert all(found["nets"]["plain 32 5x5 normed"][key] > 0 for key in ("latency", "latency_torch"))
     assert main(["reproduce", "motion", "--out", str(folder / "x.json")]) == 2
     assert main(["reproduce", "motion", "--data-dir", str(folder / "none"), "--out", str(folder / "x.json")]) == 2
-    assert "must hold 4 images or more" in capsys.readouterr().err
+    assert "must have at least 4 images" in capsys.readouterr().err

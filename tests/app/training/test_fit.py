@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flexkern.app.data import Task
+from flexkern.app.data import NoisePadding, Task
 from flexkern.app.training import Recipe, RunRecord, evaluate, fit
 from flexkern.app.training.callbacks import SaveLast
 from flexkern.app.training.fitting import Classifier
@@ -249,7 +249,7 @@ def test_penalties_are_recorded(data: Path, tmp_path: Path) -> None:
 def test_series_without_another_resolution() -> None:
     x = torch.zeros(2, 1, 8)
     y = torch.tensor([0, 1])
-    task = Task("toy", x, y, x, y, ("a", "b"), extras={"suffix": torch.ones(1, 3)})
+    task = Task("toy", x, y, x, y, ("a", "b"), batch_transform=NoisePadding(torch.ones(1, 3)))
     with pytest.raises(ValueError, match="task `toy` has permuted or padded series"):
         accuracies_at(torch.nn.Flatten(), x, task, (2.0,))
     plain = Task("toy", x, y, x, y, ("a", "b"))
