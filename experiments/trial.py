@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from flexkern.analysis import count_cost
 from flexkern.app.measure.exported import exported_call
 from flexkern.app.measure.timing import interleave, time_runs
+from flexkern.app.training.accuracy import count_correct
 from flexkern.app.training.batches import Batches
+from flexkern.app.training.loop import train_epochs
 from flexkern.app.training.record import commit
 
 ROUNDS = 31
@@ -86,25 +88,17 @@ def train(
 ) -> nn.Module:
     """AdamW with one cycle of the learning rate; the last weights. ``penalty`` is added to the loss."""
     torch.manual_seed(seed)
-    net, batches = make().train(), Batches(*samples, batch, seed=seed)
+    net = make().train()
+    batches = Batches(samples.x, samples.y, batch, seed=seed)
     optimiser = torch.optim.AdamW(net.parameters(), rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=epochs * len(batches))
-    for epoch in range(epochs):
-        batches.set_epoch(epoch)
-        for x, y in batches:
-            optimiser.zero_grad()
-            total = loss(net(x), y)
-            (total if penalty is None else total + penalty(net)).backward()
-            optimiser.step()
-            schedule.step()
+    train_epochs(net, batches, optimiser, schedule, epochs=epochs, loss=loss, penalty=penalty)
     return net.eval()
 
 
-@torch.inference_mode()
 def accuracy(net: nn.Module, samples: Samples) -> float:
-    """Share of classes that are told rightly."""
-    right = sum(int((net(x).argmax(1) == y).sum()) for x, y in Batches(*samples, 1000))
-    return right / len(samples.y)
+    """Return the fraction of samples classified correctly."""
+    return count_correct(net, samples.x, samples.y, batch_size=1000) / len(samples.y)
 
 
 @torch.inference_mode()
