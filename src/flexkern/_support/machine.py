@@ -1,4 +1,4 @@
-"""The name of this machine's processor."""
+"""Facts about the machine."""
 
 import functools
 import platform
@@ -7,7 +7,12 @@ from pathlib import Path
 
 @functools.cache
 def processor_name() -> str:
-    """Return the name that the operating system reports, such as ``AMD EPYC 7763 64-Core Processor``."""
+    """Return the name of the processor as the operating system reports it.
+
+    Example:
+        >>> processor_name() != ""
+        True
+    """
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

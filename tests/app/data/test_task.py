@@ -124,11 +124,12 @@ def test_split_trains_on_a_share_of_every_class():
     y = torch.tensor([0] * 50 + [1] * 30)
     x = torch.arange(80.0).view(80, 1, 1)
     task = Task("two", x, y, x[:4], y[:4], ("a", "b"))
-    whole, part = split_task(task, 0.1, 3), split_task(task, 0.1, 3, train_share=1 / 3)
-    assert torch.equal(whole.validation[0], part.validation[0])
-    assert part.train[1].bincount().tolist() == [15, 9]
-    assert set(part.train[0].flatten().tolist()) < set(whole.train[0].flatten().tolist())
-    assert torch.equal(part.train[1], y[part.train[0].flatten().long()])
+    whole = split_task(task, 0.1, 3)
+    third = split_task(task, 0.1, 3, train_share=1 / 3)
+    assert torch.equal(whole.validation[0], third.validation[0])
+    assert third.train[1].bincount().tolist() == [15, 9]
+    assert set(third.train[0].flatten().tolist()) < set(whole.train[0].flatten().tolist())
+    assert torch.equal(third.train[1], y[third.train[0].flatten().long()])
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.5])
@@ -147,9 +148,10 @@ def test_split_depends_on_the_seed_alone():
 def test_split_keeps_lengths_beside_their_series():
     split = split_task(padded(), fraction=0.4)
     assert set(split.lengths) == {"train", "validation", "test"}
-    for part in ("train", "validation", "test"):
-        valid = getattr(split, part)[0].ne(0).all(dim=1).sum(dim=1)
-        assert torch.equal(valid, split.lengths[part])
+    for subset in ("train", "validation", "test"):
+        x, _ = getattr(split, subset)
+        valid = x.ne(0).all(dim=1).sum(dim=1)
+        assert torch.equal(valid, split.lengths[subset])
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5])

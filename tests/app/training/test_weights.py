@@ -1,6 +1,7 @@
 """Weights files, and measuring a model again from one."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,13 @@ def test_files_that_are_no_weights_of_ours(tmp_path: Path) -> None:
         load_weights(path)
 
 
+def test_weights_files_name_the_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_weights(tmp_path / "w.safetensors", INFO.build(), INFO)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ImportError, match=r"weights files need the `train` extra: pip install 'flexkern\[train\]'"):
+        load_weights(tmp_path / "w.safetensors")
+
+
 def test_finding_weights(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"has no weights\.safetensors"):
         find_weights(tmp_path)
@@ -131,11 +139,11 @@ def test_shipped_weights_are_small_and_classify_digits(name: str, most: int) -> 
 @pytest.mark.parametrize("name", ["mnist-adaptive", "mnist-adaptive-1k"])
 def test_the_command_prints_the_accuracy_of_shipped_weights(name, tmp_path, capsys):
     """The data are `digits`, in a file with the layout of MNIST; the last line of output is JSON."""
-    task, found = load_task("digits"), {}
-    for part in ("train", "test"):
-        x, y = getattr(task, f"x_{part}"), getattr(task, f"y_{part}")
-        found |= {f"x_{part}": x[:300, 0].numpy(), f"y_{part}": y[:300].numpy()}
-    np.savez(tmp_path / "mnist.npz", **found)
+    task, arrays = load_task("digits"), {}
+    for subset in ("train", "test"):
+        x, y = getattr(task, f"x_{subset}"), getattr(task, f"y_{subset}")
+        arrays |= {f"x_{subset}": x[:300, 0].numpy(), f"y_{subset}": y[:300].numpy()}
+    np.savez(tmp_path / "mnist.npz", **arrays)
     assert main(["eval", name, "--data-dir", str(tmp_path)]) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["accuracy"] > 0.98

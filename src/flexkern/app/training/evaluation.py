@@ -16,7 +16,7 @@ from ..data import Task, load_task, normalise
 from .accuracy import count_correct
 from .recipe import read_recipe_file
 from .resolutions import accuracies_at
-from .weights import WeightsInfo, find_weights, load_weights
+from .weights import WeightsInfo, find_weights, load_weights, read_tensors
 
 
 def evaluate(
@@ -131,13 +131,8 @@ def _data_dir_of(weights: Path) -> str | None:
 
 def _read_extras(weights: Path) -> dict[str, Tensor]:
     """Return the tensors that a run stored next to its weights."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     path = weights.parent / "extras.safetensors"
     if not path.is_file():
         return {}
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a complete safetensors file.") from error
+    tensors, _ = read_tensors(path)
+    return tensors

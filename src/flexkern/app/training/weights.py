@@ -99,18 +99,33 @@ def load_weights(path: str | Path) -> tuple[nn.Module, WeightsInfo]:
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], WeightsInfo]:
     """Return the tensors and metadata of a weights file without building the model."""
-    from safetensors import SafetensorError, safe_open
-
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}.")
+    tensors, metadata = read_tensors(path)
+    return tensors, _parse_info(metadata, path)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors and the metadata of a safetensors file.
+
+    Raises:
+        ImportError: safetensors is not installed.
+        ValueError: The file is no complete safetensors file.
+    """
+    try:
+        from safetensors import SafetensorError, safe_open
+    except ImportError as error:
+        raise ImportError("weights files need the `train` extra: pip install 'flexkern[train]'.") from error
+    tensors = {}
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
+                tensors[name] = file.get_tensor(name)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a complete safetensors file: {_one_line(error)}") from error
-    return tensors, _parse_info(metadata, path)
+    return tensors, metadata
 
 
 def find_weights(run_or_weights: str | Path) -> Path:
