@@ -57,7 +57,8 @@ def _is_strided_pointwise(problem: ConvProblem) -> bool:
     """Return whether a 1x1 kernel has a stride.
 
     oneDNN 3.12 (torch 2.13) corrupts memory in the weight gradient of such a convolution with up to five input
-    channels in channels-last layout, on processors with AVX2 but no AVX-512. Inputs are therefore never converted to that layout here.
+    channels in channels-last layout, on processors with AVX2 but no AVX-512. Inputs are therefore never converted to
+    that layout here.
     """
     return max(problem.kernel) == 1 and max(problem.stride) > 1
 
