@@ -48,8 +48,8 @@ def summed_terms(plan: Plan) -> dict[str, float]:
     problem = plan.problem
     outputs = math.prod(problem.output_size)
     taps = math.prod(problem.kernel)
-    block = plan.weight_gradient.block or problem.output_size
-    tiles = math.prod(-(-count // size) for count, size in zip(problem.output_size, block, strict=True))
+    tile = plan.weight_gradient.tile or problem.output_size
+    tiles = math.prod(-(-count // size) for count, size in zip(problem.output_size, tile, strict=True))
 
     def count(step: PassPlan, products: int, per_frequency: int) -> int:
         return products if step.engine == "direct" else 3 * transform_terms(step) + per_frequency
