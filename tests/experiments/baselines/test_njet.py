@@ -95,7 +95,7 @@ class TestNJetConv2d(BaselineContract):
             "axes": (x[0, 0], r"expects input of shape \(batch, channels, 2 axes\)"),
             "channels": (x[:, :-1], r"expects 4 input channels, got 3"),
             "dtype": (x.long(), r"expects floating-point input, got torch.int64"),
-            "precision": (x.float(), r"holds torch.float64 parameters but the input is torch.float32"),
+            "precision": (x.float(), r"has torch.float64 parameters but the input is torch.float32"),
             "short": (x[..., :2], r"reflect padding of 2 for a kernel of 5 samples needs a longer signal than 2"),
         }[wrong]
         with pytest.raises(ValueError, match=message):
