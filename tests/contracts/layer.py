@@ -263,7 +263,7 @@ class LayerContract:
             "axes": (x[0, 0], r"expects input of shape \(batch, channels, \d axes\)"),
             "channels": (torch.cat([x, x[:, :1]], dim=1), r"expects \d input channels, got \d"),
             "dtype": (x.long(), r"expects floating-point input, got torch.int64"),
-            "precision": (x.float(), r"holds torch.float64 parameters but the input is torch.float32"),
+            "precision": (x.float(), r"has torch.float64 parameters but the input is torch.float32"),
         }[wrong]
         with pytest.raises(ValueError, match=message):
             layer(given)
