@@ -202,7 +202,7 @@ class Priced:
 
 
 def test_both_gradients_try_every_pass_s_plan():
-    """Apart they take 4 + 6; with the plan of the forward pass 6 + 7 - 4, with that of the weight gradient 5 + 6 - 4."""
+    """Apart they take 4 + 6; by the plan of the forward pass 6 + 7 - 4, by that of the weight gradient 5 + 6 - 4."""
     plan = make_plan(ConvProblem(8, 16, 16, (4096,), (301,), padding=((150, 150),)), costs=Priced())
     assert [step.engine for step in plan.passes] == ["fft", "overlap_save", "overlap_save"]
     assert [step.seconds for step in plan.passes] == [1, 5, 6]
