@@ -5,7 +5,6 @@ import pytest
 import torch
 
 pytest.register_assert_rewrite(
-    "contracts.baseline",
     "contracts.engine",
     "contracts.engine_laws",
     "contracts.generator",

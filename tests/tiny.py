@@ -1,4 +1,4 @@
-"""A data set and a recipe so small that a run takes a second."""
+"""A data set and a recipe for runs of one second."""
 
 from pathlib import Path
 from typing import Any
@@ -9,23 +9,25 @@ from flexkern.app.training import Recipe
 
 
 def write_tiny_npz(path: Path, side: int = 8) -> Path:
-    """Rows, columns or checks, two samples wide, under noise: a small network learns it in a few epochs."""
+    """Write noisy patterns of rows, columns or checks, which a small network learns in a few epochs."""
     rng = np.random.default_rng(0)
     row, column = np.indices((side, side)) // 2 % 2
     patterns = np.stack([row, column, row ^ column])
 
-    def part(count: int) -> tuple[np.ndarray, np.ndarray]:
+    def draw(count: int) -> tuple[np.ndarray, np.ndarray]:
         y = np.arange(count) % len(patterns)
-        x = rng.integers(0, 120, (count, side, side)) + 130 * patterns[y]
+        noise = rng.integers(0, 120, (count, side, side))
+        x = noise + 130 * patterns[y]
         return x.astype(np.uint8), y.astype(np.int64)
 
-    (x_train, y_train), (x_test, y_test) = part(90), part(30)
+    x_train, y_train = draw(90)
+    x_test, y_test = draw(30)
     np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
     return path
 
 
 def tiny_recipe(data: Path, out: Path, **top: Any) -> Recipe:
-    """Two epochs of a two-layer net with dropout and augmentation: everything random takes part."""
+    """Return two epochs of a two-layer network with dropout and augmentation, so that all random draws occur."""
     values: dict[str, Any] = {
         "name": "tiny",
         "epochs": 2,
@@ -37,5 +39,8 @@ def tiny_recipe(data: Path, out: Path, **top: Any) -> Recipe:
         "optimiser": {"lr": 0.01, "warmup_epochs": 0.5},
     }
     for key, value in top.items():
-        values[key] = {**values[key], **value} if isinstance(value, dict) else value
+        if isinstance(value, dict):
+            values[key] = {**values[key], **value}
+        else:
+            values[key] = value
     return Recipe.from_dict(values)

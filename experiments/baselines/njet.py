@@ -12,7 +12,7 @@ from flexkern._support.precision import agreed_dtype, autocast_off
 from flexkern._support.tracing import exporting
 from flexkern.engines import Padding, convolve, pad
 from flexkern.functional import readout_std
-from flexkern.layers import check_extension, check_input, parse_arguments
+from flexkern.layers import ConvArguments, check_extension, check_input
 
 NARROWEST = 0.42
 """Sigma, in samples, at which a Gaussian is one sample wide at half its height."""

@@ -1,4 +1,4 @@
-"""One loop that trains small networks on samples in memory, and what it is measured by."""
+"""Train small networks on samples in memory by the application's loop, and score them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from flexkern.app.training.accuracy import count_correct
 from flexkern.app.training.batches import Batches
+from flexkern.app.training.loop import train_epochs
 
 EVALUATION_BATCH = 1000
 
@@ -79,27 +81,13 @@ def train(
     steps = schedule.epochs * len(batches)
     optimiser = torch.optim.AdamW(net.parameters(), schedule.rate)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.rate, total_steps=steps)
-    for epoch in range(schedule.epochs):
-        batches.set_epoch(epoch)
-        for x, y in batches:
-            optimiser.zero_grad()
-            total = loss(net(x), y)
-            if penalty is not None:
-                total = total + penalty(net)
-            total.backward()
-            optimiser.step()
-            cycle.step()
+    train_epochs(net, batches, optimiser, cycle, epochs=schedule.epochs, loss=loss, penalty=penalty)
     return net.eval()
 
 
-@torch.inference_mode()
 def accuracy(net: nn.Module, samples: Samples) -> float:
     """Return the fraction of samples classified correctly."""
-    correct = 0
-    for x, y in Batches(*samples, EVALUATION_BATCH):
-        predictions = net(x).argmax(1)
-        correct += int((predictions == y).sum())
-    return correct / len(samples.y)
+    return count_correct(net, samples.x, samples.y, batch_size=EVALUATION_BATCH) / len(samples.y)
 
 
 CLASSIFICATION = Objective(F.cross_entropy, accuracy, "%")

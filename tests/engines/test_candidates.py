@@ -118,3 +118,11 @@ def test_parts_of_the_batch_are_as_large_as_the_channels_are_many():
     assert chunk(48, 32, 64) == 32  # half of the batch, not a fifth
     assert chunk(24, 128, 16) == 0  # all of it, not four at a time
     assert chunk(24, 256, 8) == 4  # all of it would take too much memory
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_inputs_of_strided_pointwise_kernels_keep_their_layout(stride):
+    """With AVX2, oneDNN corrupts memory in the weight gradient of such kernels in channels-last layout."""
+    problem = ConvProblem(2, 3, 16, (16, 16), (1, 1), stride=(stride, stride))
+    layouts = {plan.channels_last for plan in candidates(problem, "direct")}
+    assert layouts == ({False} if stride > 1 else {False, True})

@@ -18,7 +18,6 @@ COUNTS = {"train": 128, "validation": 32, "test": 32}
 @pytest.fixture(autouse=True)
 def few_digits(monkeypatch):
     monkeypatch.setattr(digits, "COUNTS", COUNTS)
-    monkeypatch.setattr(trials, "LATENCY_ROUNDS", 1, raising=False)
 
 
 def command(name, out, only, seeds="0", epochs=1):
@@ -106,7 +105,7 @@ def test_results_that_cannot_be_continued_are_refused(tmp_path, capsys):
 def test_windows_decide_the_size():
     layer, other = (FlexConv2d(1, 2, 15, padding="same") for _ in range(2))
     with torch.no_grad():
-        layer.window.log_width.add_(0.7)
+        layer.window.log_width.add_(2.0)
     assert sizes(layer) != sizes(other)
     write_windows(other, json.loads(json.dumps(read_windows(layer))))
     assert sizes(layer) == sizes(other)

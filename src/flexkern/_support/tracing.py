@@ -1,7 +1,12 @@
 """Detection of compilers and function transforms, under which tensors have no values."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 from torch.autograd import forward_ad
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def compiling() -> bool:
@@ -29,3 +34,13 @@ def plain_operations() -> bool:
     Each step must then be a tensor operation with a new result, neither in place nor into a buffer.
     """
     return torch.is_grad_enabled() or transforming()
+
+
+def constant_when_traced(function: _Function) -> _Function:
+    """Mark a function whose result compiled code may take as a constant of the graph.
+
+    This equals ``torch.compiler.assume_constant_result``, which however imports the compiler, several seconds of work,
+    as soon as it decorates a function.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function

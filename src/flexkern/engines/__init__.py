@@ -5,6 +5,7 @@ from .choice import cache_path as cache_path
 from .choice import check_engine as check_engine
 from .choice import costs_origin as costs_origin
 from .choice import plan_conv as plan_conv
+from .choice import plan_shapes as plan_shapes
 from .choice import save_costs as save_costs
 from .choice import tune as tune
 from .convolve import convolve as convolve

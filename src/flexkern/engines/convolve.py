@@ -1,6 +1,5 @@
 """The entry to all engines."""
 
-import functools
 from collections.abc import Hashable, Sequence
 
 import torch
@@ -11,15 +10,12 @@ from .._support.precision import autocast_off
 from .._support.tracing import compiling, transforming
 from . import spectral
 from .autograd import Convolution, forward_pass
-from .choice import CostModel, load_costs, plan_conv
+from .choice import plan_shapes
 from .compiled import traced_convolution
 from .direct import lies_channels_last
-from .plan import ConvProblem, Padding, Plan
+from .plan import Padding, Plan
 from .spectral import Spectrum
 from .weight import Weight, factors
-
-_Geometry = tuple[tuple[int, ...], Padding, tuple[int, ...], int]
-"""Stride, padding, dilation and groups."""
 
 
 def convolve(
@@ -58,57 +54,15 @@ def convolve(
     if bias is not None and bias.shape != weight_shape[:1]:
         raise ValueError(f"`bias` must have {weight_shape[0]} values, got shape {tuple(bias.shape)}.")
     features = weight_tensors[-1].shape[0] if len(weight_tensors) == 2 else 0
-    sizes = (
+    plan = plan_shapes(
         tuple(input.shape),
         weight_shape,
         (tuple(stride), tuple(padding), tuple(dilation), groups),
         features,
-        lies_channels_last(input),
-        engine,
+        channels_last=lies_channels_last(input),
+        engine=engine,
     )
-    plan = _plan_sizes(*sizes) if compiling() else _cached_plan(*sizes, load_costs())
     return run(input, weight, plan, bias)
-
-
-def _plan_sizes(
-    input: tuple[int, ...],
-    weight: tuple[int, ...],
-    geometry: _Geometry,
-    features: int,
-    channels_last: bool,
-    engine: str,
-) -> Plan:
-    """Return the plan for these sizes."""
-    stride, padding, dilation, groups = geometry
-    _check_shapes(input, weight, groups)
-    problem = ConvProblem(
-        input[0],
-        input[1],
-        weight[0],
-        input[2:],
-        weight[2:],
-        stride,
-        padding,
-        dilation,
-        groups,
-        features,
-        channels_last,
-    )
-    return plan_conv(problem, engine)
-
-
-@functools.lru_cache(maxsize=4096)
-def _cached_plan(
-    input: tuple[int, ...],
-    weight: tuple[int, ...],
-    geometry: _Geometry,
-    features: int,
-    channels_last: bool,
-    engine: str,
-    costs: CostModel,
-) -> Plan:
-    """Return the plan for these sizes and for the constants in use; planning may take longer than convolving."""
-    return _plan_sizes(input, weight, geometry, features, channels_last, engine)
 
 
 def run(
@@ -172,25 +126,3 @@ def pad(input: Tensor, padding: Padding, mode: str) -> Tensor:
     # Removing samples first would change the values that circular and reflected borders repeat.
     extended = F.pad(input, added, mode="constant" if mode == "zeros" else mode)
     return F.pad(extended, removed) if any(removed) else extended
-
-
-def _check_shapes(
-    input: tuple[int, ...],
-    weight: tuple[int, ...],
-    groups: int,
-) -> None:
-    """Raise a ValueError for shapes that do not match."""
-    axes = len(weight) - 2
-    if axes not in (1, 2, 3) or len(input) != axes + 2:
-        raise ValueError(
-            "`input` and `weight` must have shapes (B, C, *S) and (O, I, *K) with one to three axes, "
-            f"got {input} and {weight}."
-        )
-    if min(weight[2:]) < 1:
-        raise ValueError(f"the kernel must have at least one sample per axis, got `weight` of shape {weight}.")
-    if 0 in weight[:2]:
-        raise ValueError(f"`weight` must have at least one channel in and out, got shape {weight}.")
-    if groups < 1 or weight[0] % groups or input[1] != weight[1] * groups:
-        raise ValueError(
-            f"`groups` must divide the channels: input {input} and weight {weight} do not fit groups {groups}."
-        )

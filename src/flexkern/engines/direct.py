@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .._support.axes import CONVOLUTIONS
-from .._support.tracing import transforming
+from .._support.tracing import constant_when_traced, transforming
 from .plan import ConvProblem, Padding, PassPlan
 from .weight import Weight, dense, gradients_of_factors
 
@@ -174,7 +174,7 @@ def _empty(shape: tuple[int, ...], like: Tensor) -> Tensor:
     )
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_when_traced
 def _split_padding(padding: Padding) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the padding that both sides have in common, and the difference in the order of ``F.pad``."""
     return _cached_split(padding)

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from .._support.precision import agreed_dtype
 from ..engines import (
-    ConvProblem,
     Padding,
     Plan,
     Weight,
@@ -16,7 +15,7 @@ from ..engines import (
     dense,
     lies_channels_last,
     pad,
-    plan_conv,
+    plan_shapes,
     run,
 )
 from ..functional import Grid
@@ -138,20 +137,17 @@ class ContinuousConv(ConvNd):
         self, batch: int, signal: tuple[int, ...], padding: Padding, bounds: Bounds, *, channels_last: bool
     ) -> Plan:
         arguments = self._arguments
-        problem = ConvProblem(
-            batch,
-            arguments.in_channels,
-            arguments.out_channels,
-            signal,
-            _size_of(bounds),
-            arguments.stride,
-            padding,
-            arguments.dilation,
-            arguments.groups,
+        input_shape = (batch, arguments.in_channels, *signal)
+        fan_in = arguments.in_channels // arguments.groups
+        weight_shape = (arguments.out_channels, fan_in, *_size_of(bounds))
+        return plan_shapes(
+            input_shape,
+            weight_shape,
+            (arguments.stride, padding, arguments.dilation, arguments.groups),
             count_features(self.generator, self.window),
-            channels_last,
+            channels_last=channels_last,
+            engine=self.engine,
         )
-        return plan_conv(problem, self.engine)
 
     def forward(self, input: Tensor) -> Tensor:
         arguments = self._arguments

@@ -77,7 +77,7 @@ def test_a_folder_without_test_part_holds_out_a_fifth(tmp_path):
 def test_recordings_must_agree_in_rate_and_channels(tmp_path):
     write_folder(tmp_path)
     write_wav(tmp_path / "test" / "stop" / "0.wav", [1, 2], rate=16000)
-    message = "0.wav: must be 8000 Hz, 1 channels as the others, got 16000 Hz, 1 channels."
+    message = "0.wav: must be 8000 Hz, 1 channels as the other recordings, got 16000 Hz, 1 channels."
     with pytest.raises(ValueError, match=re.escape(message)):
         read_wav_folder(tmp_path)
     write_wav(tmp_path / "test" / "stop" / "0.wav", np.ones((2, 3)))
@@ -94,10 +94,10 @@ def test_unreadable_recordings_are_refused(tmp_path):
         with pytest.raises(ValueError, match=r"0\.wav: must be a \.wav file of PCM samples \(.+\)"):
             read_wav_folder(tmp_path)
     path.write_bytes(whole[:-4])
-    with pytest.raises(ValueError, match=r"0\.wav: must hold the 5 > 0 samples of its header, got 6 bytes"):
+    with pytest.raises(ValueError, match=r"0\.wav: must have the 10 bytes of samples that its header states, got 6"):
         read_wav_folder(tmp_path)
     write_wav(path, np.zeros(0))
-    with pytest.raises(ValueError, match="must hold the 0 > 0 samples"):
+    with pytest.raises(ValueError, match="must have at least one sample, got none"):
         read_wav_folder(tmp_path)
 
 
@@ -107,5 +107,5 @@ def test_wrong_arguments_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such folder"):
         read_wav_folder(tmp_path / "none")
     (tmp_path / "a").mkdir()
-    with pytest.raises(ValueError, match=r"a: must hold files \.wav, found none"):
+    with pytest.raises(ValueError, match=r"a: must have files \.wav, found none"):
         read_wav_folder(tmp_path)

@@ -42,12 +42,12 @@ def shifted(image, rows, columns):
 def test_shift_is_pad_and_crop_with_its_own_offset_for_each_sample():
     x = batch(200, 2, 7, 6)
     out = random_shift(x, 2, generator())
-    found = []
+    all_offsets = []
     for image, moved in zip(x, out, strict=True):
         offsets = [(r, c) for r in range(-2, 3) for c in range(-2, 3) if torch.equal(shifted(image, r, c), moved)]
         assert len(offsets) == 1
-        found += offsets
-    assert len(set(found)) == 25  # every offset occurs
+        all_offsets += offsets
+    assert len(set(all_offsets)) == 25  # every offset occurs
 
 
 def test_shift_of_series_and_by_nothing():
@@ -75,11 +75,12 @@ def test_flip_mirrors_about_half():
 def test_roll_turns_each_series_in_a_circle():
     x = batch(100, 2, 12)
     out = random_roll(x, 0.25, generator())
-    steps = [
-        [s for s in range(-6, 6) if torch.equal(one.roll(s, -1), rolled)] for one, rolled in zip(x, out, strict=True)
-    ]
-    assert {len(found) for found in steps} == {1}
-    assert {found[0] for found in steps} == set(range(-3, 4))
+    all_steps = []
+    for series, rolled in zip(x, out, strict=True):
+        steps = [step for step in range(-6, 6) if torch.equal(series.roll(step, -1), rolled)]
+        assert len(steps) == 1
+        all_steps += steps
+    assert set(all_steps) == set(range(-3, 4))
 
 
 def test_noise_is_added_to_every_value_on_its_own():
@@ -138,8 +139,8 @@ def test_a_generator_leaves_the_global_one_alone(name):
 
 def test_steps_are_applied_in_their_order():
     x = batch(16, 1, 6, 6)
-    one = generator()
-    expected = random_flip(random_shift(x, 2, one), one)
+    draws = generator()
+    expected = random_flip(random_shift(x, 2, draws), draws)
     assert torch.equal(build_augmentation(["shift:2", "flip"])(x, generator()), expected)
     assert build_augmentation([])(x) is x
 

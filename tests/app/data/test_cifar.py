@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from flexkern.app.data import read_cifar
-from flexkern.app.data.cifar import CIFAR10_NAMES, FIVE
+from flexkern.app.data.cifar import CIFAR10_BATCHES, CIFAR10_NAMES
 
 RNG = np.random.default_rng(0)
 
@@ -31,7 +31,7 @@ def python2_pickle(data, labels, key=b"labels"):
 
 def write_python(folder, write=python2_pickle):
     folder.mkdir(parents=True, exist_ok=True)
-    parts = {name: batch() for name in (*FIVE, "test_batch")}
+    parts = {name: batch() for name in (*CIFAR10_BATCHES, "test_batch")}
     for name, (data, labels) in parts.items():
         (folder / name).write_bytes(write(data, labels))
     return parts
@@ -39,7 +39,7 @@ def write_python(folder, write=python2_pickle):
 
 def write_binary(folder, classes=10):
     folder.mkdir(parents=True, exist_ok=True)
-    names = [*FIVE, "test_batch"] if classes == 10 else ["train", "test"]
+    names = [*CIFAR10_BATCHES, "test_batch"] if classes == 10 else ["train", "test"]
     parts = {name: batch(classes=classes) for name in names}
     for name, (data, labels) in parts.items():
         heads = [bytes([label]) if classes == 10 else bytes([label // 5, label]) for label in labels]
@@ -129,8 +129,8 @@ def test_other_names_are_refused(tmp_path, name):
         (b"\x00\x01 no pickle", "must be a CIFAR Python batch, it is refused"),
         (python2_pickle(*batch())[:-500], "must be a CIFAR Python batch, it is refused"),
         (pickle.dumps([1, 2]), "must be a pickled dict, got list"),
-        (pickle.dumps({b"\xe7": 1, "data": 1}), "must hold `data` and `labels`, got data, \N{REPLACEMENT CHARACTER}."),
-        (pickle.dumps({"data": 1}), "must hold `data` and `labels`, got data."),
+        (pickle.dumps({b"\xe7": 1, "data": 1}), "must have `data` and `labels`, got data, \N{REPLACEMENT CHARACTER}."),
+        (pickle.dumps({"data": 1}), "must have `data` and `labels`, got data."),
         (pickle.dumps({"data": [1], "labels": [1]}), "`data` must be an array, got list"),
         (pickle.dumps({"data": np.zeros((2, 3072)), "labels": [1, 2]}, 4), "`data` must be uint8 (N, 3072)"),
         (pickle.dumps({"data": np.zeros((2, 9), np.uint8), "labels": [1, 2]}, 4), "got uint8 (2, 9)"),
@@ -171,7 +171,7 @@ def test_missing_batches_and_names_are_refused(tmp_path):
         read_cifar(tmp_path)
     write_binary(tmp_path)
     (tmp_path / "batches.meta.txt").write_text("one two")
-    with pytest.raises(ValueError, match="class names must list 10, it lists 2"):
+    with pytest.raises(ValueError, match="class names must list 10 names, got 2"):
         read_cifar(tmp_path)
     (tmp_path / "data_batch_4.bin").unlink()
     with pytest.raises(FileNotFoundError, match=r"data_batch_4\.bin: cannot be read"):

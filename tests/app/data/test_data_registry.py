@@ -116,7 +116,7 @@ def test_a_generic_reader_wants_one_file(tmp_path):
     write_npz(tmp_path / "one.npz", (8, 8))
     assert load_task("npz", tmp_path).name == "one"
     write_npz(tmp_path / "two.npz", (8, 8))
-    with pytest.raises(FileNotFoundError, match=r"must hold one \*\.npz, found 2; name the file itself"):
+    with pytest.raises(FileNotFoundError, match=r"must have one \*\.npz, found 2; name the file itself"):
         load_task("npz", tmp_path)
 
 

@@ -58,13 +58,13 @@ GOOD = idx_bytes(IMAGES["train"])
             "must start with 0x00000803 (idx, 3 axes), got 0x00000801",
         ),
         (TRAIN_LABELS, GOOD, "must start with 0x00000801 (idx, 1 axes), got 0x00000803"),
-        (TRAIN_IMAGES, GOOD[:-1], "must hold values of (7, 5, 4) after its header, got 139 bytes"),
-        (TRAIN_IMAGES, GOOD + b"!", "must hold values of (7, 5, 4) after its header, got 141 bytes"),
+        (TRAIN_IMAGES, GOOD[:-1], "must have values of (7, 5, 4) after its header, got 139 bytes"),
+        (TRAIN_IMAGES, GOOD + b"!", "must have values of (7, 5, 4) after its header, got 141 bytes"),
         (TRAIN_IMAGES, GOOD[:9], "must have a header of 16 bytes, got 9"),
         (TRAIN_IMAGES, b"", "must start with 0x00000803"),
         (TRAIN_IMAGES, gzip.compress(GOOD)[:-20], "must be a complete gzip file"),
-        (TEST_IMAGES, idx_bytes(IMAGES["t10k"][:0]), "must hold values of (0, 5, 4)"),
-        (TEST_LABELS, idx_bytes(LABELS["t10k"][:2]), "`y_test` must be int64 (3,), one label a sample"),
+        (TEST_IMAGES, idx_bytes(IMAGES["t10k"][:0]), "must have values of (0, 5, 4)"),
+        (TEST_LABELS, idx_bytes(LABELS["t10k"][:2]), "`y_test` must be int64 (3,), one label per sample"),
     ],
 )
 def test_wrong_idx_files_are_refused(tmp_path, name, data, message):

@@ -76,14 +76,14 @@ def test_jpeg_bytes_are_decoded(tmp_path):
     assert task.x_train.shape == (5, 3, 8, 8)
     torch.testing.assert_close(task.x_train[:, 0, 0, 0] * 255, torch.tensor([0.0, 100, 255, 30, 60]))
     write_npz(tmp_path / "b.npz", **(jpegs | {"offsets_test": np.array([0, 5, 9])}))
-    with pytest.raises(ValueError, match=r"b\.npz: must hold JPEG files of one size between its offsets"):
+    with pytest.raises(ValueError, match=r"b\.npz: must have JPEG files of one size between its offsets"):
         read_image_npz(tmp_path / "b.npz")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y_test": None}, "must hold the arrays x_train, y_train, x_test, y_test; missing: y_test."),
+        ({"y_test": None}, "must have the arrays x_train, y_train, x_test, y_test; missing: y_test."),
         ({"x_train": np.zeros((5, 4))}, "`x_train` must be images (N, H, W) or (N, H, W, C)"),
         ({"x_train": np.zeros((5, 7, 6, 2))}, "`x_train` must be images"),
         (
@@ -91,10 +91,10 @@ def test_jpeg_bytes_are_decoded(tmp_path):
             "`x_train` must be uint8, or float in [0, 1], got int32.",
         ),
         ({"x_train": np.full((5, 4, 6), 2.0)}, "must be uint8 or lie in [0, 1], got 2..2"),
-        ({"x_train": np.full((5, 4, 6), np.nan)}, "must be finite, but holds NaN or infinity"),
+        ({"x_train": np.full((5, 4, 6), np.nan)}, "must be finite, got NaN or infinity"),
         ({"x_train": np.zeros((0, 4, 6), np.uint8), "y_train": np.zeros(0, int)}, "with at least one sample"),
         ({"y_train": np.zeros(5)}, "`y_train` must be integers (N,), got float64 (5,)."),
-        ({"y_train": Y_TRAIN[:4]}, "`y_train` must be int64 (5,), one label a sample, got int64 (4,)."),
+        ({"y_train": Y_TRAIN[:4]}, "`y_train` must be int64 (5,), one label per sample, got int64 (4,)."),
         ({"y_train": -Y_TRAIN}, "`y_train` must lie in 0..2, got -1 at sample 1."),
         ({"class_names": np.array(["x", "y"])}, "`y_train` must lie in 0..1, got 2 at sample 2."),
         ({"x_test": pixels(2, 4, 5)}, "must have samples of one shape, got (1, 4, 6) and (1, 4, 5)."),
@@ -177,7 +177,7 @@ def test_grey_among_colour_becomes_colour(tmp_path):
 def test_images_of_other_sizes_are_refused_or_resized(tmp_path):
     write_images(tmp_path, ["a", "b"])
     Image.fromarray(pixels(9, 9, 3)).save(tmp_path / "b" / "1.png")
-    with pytest.raises(ValueError, match=r"1\.png: images must have one size \(4, 6\), this has \(9, 9\)"):
+    with pytest.raises(ValueError, match=r"1\.png: images must have one size \(4, 6\), got \(9, 9\)"):
         read_image_folder(tmp_path)
     assert read_image_folder(tmp_path, size=(5, 7)).shape == (5, 7)
 
@@ -185,15 +185,15 @@ def test_images_of_other_sizes_are_refused_or_resized(tmp_path):
 def test_wrong_image_folders_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="none: no such folder"):
         read_image_folder(tmp_path / "none")
-    with pytest.raises(ValueError, match="must hold one folder a class, found none"):
+    with pytest.raises(ValueError, match="must have one folder per class, found none"):
         read_image_folder(tmp_path)
     write_images(tmp_path / "train", ["a", "b"])
     (tmp_path / "train" / "empty").mkdir()
-    with pytest.raises(ValueError, match=r"empty: must hold files \.png .* found none"):
+    with pytest.raises(ValueError, match=r"empty: must have files \.png .* found none"):
         read_image_folder(tmp_path)
     (tmp_path / "train" / "empty").rmdir()
     write_images(tmp_path / "test", ["c"])
-    with pytest.raises(ValueError, match="test: its classes must be those of train, found 'c'"):
+    with pytest.raises(ValueError, match="test: must have only classes of the training set, found 'c'"):
         read_image_folder(tmp_path)
 
 
@@ -206,7 +206,7 @@ def test_unreadable_images_are_refused(tmp_path):
         with pytest.raises(ValueError, match=r"0\.png: must be a complete image file"):
             read_image_folder(tmp_path)
     Image.fromarray(np.zeros((4, 6), np.uint16)).save(path)
-    with pytest.raises(ValueError, match=r"0\.png: must have 8 bits a channel, has mode I;16"):
+    with pytest.raises(ValueError, match=r"0\.png: must have 8 bits per channel, got mode I;16"):
         read_image_folder(tmp_path)
 
 

@@ -130,7 +130,7 @@ def test_ts_parts_must_fit_each_other(tmp_path):
         read_ts(tmp_path)
     write_ts(tmp_path)
     (tmp_path / "Other_TRAIN.ts").write_text("")
-    with pytest.raises(FileNotFoundError, match=r"must hold one \*_TRAIN\.ts, found 2; name the file itself"):
+    with pytest.raises(FileNotFoundError, match=r"must have one \*_TRAIN\.ts, found 2; name the file itself"):
         read_ts(tmp_path)
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from flexkern.app.data import Task, split_task, standardise
+from flexkern.app.data import NoisePadding, Task, split_task, standardise
 
 GENERATOR = torch.Generator().manual_seed(0)
 LABELS = torch.tensor([0, 1, 1, 0, 1, 1])
@@ -38,7 +38,7 @@ def test_properties_and_repr_state_the_data():
         ({"x_test": torch.zeros(6, 3, 4, 4)}, "must have samples of one shape, got (3, 5, 4) and (3, 4, 4)"),
         (
             {"y_train": torch.zeros(60)},
-            "`y_train` must be int64 (60,), one label a sample, got float32 (60,)",
+            "`y_train` must be int64 (60,), one label per sample, got float32 (60,)",
         ),
         ({"y_test": torch.zeros(5, dtype=torch.int64)}, "`y_test` must be int64 (6,)"),
         ({"y_test": torch.tensor([0, 1, 2, 0, 3, 1])}, "`y_test` must lie in 0..2, got 3 at sample 4."),
@@ -47,9 +47,12 @@ def test_properties_and_repr_state_the_data():
         ({"class_names": ("a", "b", "a")}, "`class_names` must be different names"),
         (
             {"lengths_test": torch.ones(6, dtype=torch.int64)},
-            "`lengths_test` must be int64 (6,) beside series",
+            "`lengths_test` must be int64 (6,) for series",
         ),
-        ({"extras": {"suffix": torch.zeros(3, 7)}}, "`suffix` must be (3, T') beside series"),
+        (
+            {"batch_transform": NoisePadding(torch.zeros(3, 7))},
+            "`x` must be series (B, 3, T), as many channels as the noise, got (1, 3, 5, 4)",
+        ),
     ],
 )
 def test_wrong_arrays_are_refused_by_name(change, message):
@@ -61,7 +64,7 @@ def test_wrong_arrays_are_refused_by_name(change, message):
 def test_values_that_are_not_finite_are_refused_with_their_sample(value):
     x = torch.zeros(6, 3, 5, 4)
     x[4, 1, 2, 3] = value
-    with pytest.raises(ValueError, match="`x_test` must be finite, sample 4 holds NaN or infinity"):
+    with pytest.raises(ValueError, match="`x_test` must be finite, sample 4 has NaN or infinity"):
         replace(toy(), x_test=x)
 
 
@@ -78,16 +81,28 @@ def test_lengths_must_fit_the_series(lengths, message):
         replace(padded(), lengths_train=torch.tensor(lengths))
 
 
-def test_complete_appends_the_suffix_to_each_series():
+def test_a_batch_transform_changes_batches_and_the_shape():
     task = toy(shape=(2, 4))
-    suffix = torch.randn(2, 3)
-    whole = replace(task, extras={"suffix": suffix})
-    batch = whole.complete(task.x_train[:5])
-    assert whole.shape == (7,)
+    noise = torch.randn(2, 3)
+    padded_task = replace(task, batch_transform=NoisePadding(noise))
+    batch = padded_task.batch_transform(task.x_train[:5])
+    assert padded_task.shape == (7,)
+    assert repr(padded_task) == "Task('toy': 60 train + 6 test samples of (2, 7), 3 classes)"
     assert batch.shape == (5, 2, 7)
     assert torch.equal(batch[..., :4], task.x_train[:5])
-    assert torch.equal(batch[3, :, 4:], suffix)
-    assert task.complete(batch) is batch
+    assert torch.equal(batch[3, :, 4:], noise)
+
+
+def test_without_a_batch_transform_nothing_changes():
+    task = toy()
+    assert task.batch_transform(task.x_train) is task.x_train
+    assert task.batch_transform.state() == {}
+    assert task.batch_transform.with_state({"suffix": torch.zeros(1)}) is task.batch_transform
+
+
+def test_a_batch_transform_and_lengths_exclude_each_other():
+    with pytest.raises(ValueError, match="`batch_transform` must not be combined with `lengths_train`"):
+        replace(padded(), batch_transform=NoisePadding(torch.zeros(2, 3)))
 
 
 def test_split_takes_its_share_of_every_class_and_leaves_the_test_set():
@@ -109,11 +124,12 @@ def test_split_trains_on_a_share_of_every_class():
     y = torch.tensor([0] * 50 + [1] * 30)
     x = torch.arange(80.0).view(80, 1, 1)
     task = Task("two", x, y, x[:4], y[:4], ("a", "b"))
-    whole, part = split_task(task, 0.1, 3), split_task(task, 0.1, 3, train_share=1 / 3)
-    assert torch.equal(whole.validation[0], part.validation[0])
-    assert part.train[1].bincount().tolist() == [15, 9]
-    assert set(part.train[0].flatten().tolist()) < set(whole.train[0].flatten().tolist())
-    assert torch.equal(part.train[1], y[part.train[0].flatten().long()])
+    whole = split_task(task, 0.1, 3)
+    third = split_task(task, 0.1, 3, train_share=1 / 3)
+    assert torch.equal(whole.validation[0], third.validation[0])
+    assert third.train[1].bincount().tolist() == [15, 9]
+    assert set(third.train[0].flatten().tolist()) < set(whole.train[0].flatten().tolist())
+    assert torch.equal(third.train[1], y[third.train[0].flatten().long()])
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.5])
@@ -132,9 +148,10 @@ def test_split_depends_on_the_seed_alone():
 def test_split_keeps_lengths_beside_their_series():
     split = split_task(padded(), fraction=0.4)
     assert set(split.lengths) == {"train", "validation", "test"}
-    for part in ("train", "validation", "test"):
-        valid = getattr(split, part)[0].ne(0).all(dim=1).sum(dim=1)
-        assert torch.equal(valid, split.lengths[part])
+    for subset in ("train", "validation", "test"):
+        x, _ = getattr(split, subset)
+        valid = x.ne(0).all(dim=1).sum(dim=1)
+        assert torch.equal(valid, split.lengths[subset])
 
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.1, 1.5])

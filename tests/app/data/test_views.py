@@ -35,32 +35,32 @@ def test_a_stored_permutation_gives_the_same_view():
 
 @pytest.mark.parametrize("order", [torch.arange(9), torch.zeros(10, dtype=torch.int64), torch.arange(1, 11)])
 def test_a_wrong_permutation_is_refused(order):
-    with pytest.raises(ValueError, match=r"`permutation` must be int64 and hold each of 0\.\.9 once"):
+    with pytest.raises(ValueError, match=r"`permutation` must be int64 and have each of 0\.\.9 once"):
         permute_pixels(TASK, order)
 
 
 def test_noise_padding_is_rows_then_one_noise_for_all():
     task = noise_pad(TASK, length=1000)
     assert (task.name, task.channels, task.shape) == ("nptoy", 6, (1000,))
-    batch = task.complete(task.x_train)
+    batch = task.batch_transform(task.x_train)
     assert batch.shape == (4, 6, 1000)
     for row in range(5):
         assert torch.equal(batch[:, :, row], X[:, :, row, :].flatten(1))
     noise = batch[..., 5:]
     assert torch.equal(noise[0], noise[3])
-    assert torch.equal(noise[0], task.extras["suffix"])
+    assert torch.equal(noise[0], task.batch_transform.noise)
     assert abs(noise[0].mean()) < 0.05
     assert abs(noise[0].std() - 1) < 0.05
-    assert torch.equal(noise_pad(TASK, length=1000).extras["suffix"], noise[0])
-    assert torch.equal(noise_pad(TASK, noise[0], length=1000).extras["suffix"], noise[0])
+    assert torch.equal(noise_pad(TASK, length=1000).batch_transform.noise, noise[0])
+    assert torch.equal(noise_pad(TASK, noise[0], length=1000).batch_transform.noise, noise[0])
 
 
 def test_standardise_leaves_the_noise_at_unit_scale():
     plain = noise_pad(TASK, length=20)
     task = standardise(plain)
-    assert torch.equal(task.extras["suffix"], plain.extras["suffix"])
-    assert task.complete(task.x_train).shape == (4, 6, 20)
-    assert torch.equal(task.complete(task.x_train)[..., 5:], plain.complete(plain.x_train)[..., 5:])
+    assert torch.equal(task.batch_transform.noise, plain.batch_transform.noise)
+    assert task.batch_transform(task.x_train).shape == (4, 6, 20)
+    assert torch.equal(task.batch_transform(task.x_train)[..., 5:], plain.batch_transform(plain.x_train)[..., 5:])
 
 
 def test_wrong_noise_padding_is_refused():
@@ -72,5 +72,19 @@ def test_wrong_noise_padding_is_refused():
 
 @pytest.mark.parametrize("view", [flatten_pixels, permute_pixels, noise_pad])
 def test_views_want_images(view):
-    with pytest.raises(ValueError, match=r"task 'series' must hold images \(N, C, H, W\), got \(4, 3, 10\)"):
+    with pytest.raises(ValueError, match=r"task 'series' must have images \(N, C, H, W\), got \(4, 3, 10\)"):
         view(SERIES)
+
+
+def test_stored_noise_replaces_the_noise_of_the_view():
+    transform = noise_pad(TASK, length=8, seed=1).batch_transform
+    stored = {"suffix": torch.ones(6, 3), "mean": torch.zeros(6)}
+    assert transform.state() == {"suffix": transform.noise}
+    assert transform.with_state(stored).noise is stored["suffix"]
+    assert transform.with_state({}) is transform
+
+
+def test_noise_needs_series_of_its_channels():
+    transform = noise_pad(TASK, length=8).batch_transform
+    with pytest.raises(ValueError, match=r"`x` must be series \(B, 6, T\), as many channels .* got \(4, 3, 10\)"):
+        transform(SERIES.x_train)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flexkern.app.data import Task
+from flexkern.app.data import NoisePadding, Task
 from flexkern.app.training import Recipe, RunRecord, evaluate, fit
 from flexkern.app.training.callbacks import SaveLast
 from flexkern.app.training.fitting import Classifier
@@ -48,7 +48,7 @@ def fit_until(epoch: int, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> No
             fit(recipe, progress=False)
 
 
-def test_a_run_leaves_what_it_promises(finished: RunRecord) -> None:
+def test_a_run_writes_all_its_files(finished: RunRecord) -> None:
     names = {path.name for path in finished.folder.iterdir() if not path.name.startswith("events.")}
     tables, stored = {"metrics.csv", "sizes.csv"}, {"weights.safetensors", "extras.safetensors", "last.ckpt"}
     assert names == {"recipe.yaml", "record.json"} | tables | stored
@@ -90,7 +90,7 @@ def test_the_best_epoch_is_chosen_on_validation_data(finished: RunRecord) -> Non
 def test_evaluate_repeats_the_accuracy_of_the_run(finished: RunRecord, data: Path, which: str) -> None:
     result = evaluate(finished.folder / which, data)
     assert (result["accuracy"], result["n"], result["task"]) == (finished.accuracy, 30, "npz")
-    assert result["sizes"] == {name: found["size"] for name, found in finished.layers.items()}
+    assert result["sizes"] == {name: layer["size"] for name, layer in finished.layers.items()}
 
 
 def test_weights_alone_are_enough(finished: RunRecord, data: Path, tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_resuming_with_another_recipe_is_refused(finished: RunRecord, data: Path
         fit(recipe, resume=True)
 
 
-def test_resuming_nothing_is_an_error(data: Path, tmp_path: Path) -> None:
+def test_resuming_without_a_checkpoint_is_an_error(data: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing to resume in .*: there is no last\.ckpt"):
         fit(tiny_recipe(data, tmp_path / "new"), resume=True)
 
@@ -174,7 +174,7 @@ def test_a_new_run_replaces_the_files_of_the_old_one_only(
     assert len(rows(recipe.folder / "metrics.csv")) == 1
 
 
-def test_no_permission_to_write_is_said_before_training(data: Path, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_refused_before_training(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PermissionError, match=r"cannot write to the run folder .*file.run .* with --out"):
         fit(tiny_recipe(data, tmp_path / "file" / "run"))
@@ -241,7 +241,7 @@ def test_penalties_are_recorded(data: Path, tmp_path: Path) -> None:
     assert float(row["loss/size_budget"]) > 0
     assert float(row["loss/alias"]) >= 0
     at = evaluate(record.folder, resolutions=(1, 1.5))["resolutions"]
-    assert [part["shape"] for part in at] == [[8, 8], [12, 12]]
+    assert [row["shape"] for row in at] == [[8, 8], [12, 12]]
     assert at[0]["accuracy"] == record.accuracy
     assert at[1]["sizes"]["stem.0"][0] >= 3
 
@@ -249,7 +249,7 @@ def test_penalties_are_recorded(data: Path, tmp_path: Path) -> None:
 def test_series_without_another_resolution() -> None:
     x = torch.zeros(2, 1, 8)
     y = torch.tensor([0, 1])
-    task = Task("toy", x, y, x, y, ("a", "b"), extras={"suffix": torch.ones(1, 3)})
+    task = Task("toy", x, y, x, y, ("a", "b"), batch_transform=NoisePadding(torch.ones(1, 3)))
     with pytest.raises(ValueError, match="task `toy` has permuted or padded series"):
         accuracies_at(torch.nn.Flatten(), x, task, (2.0,))
     plain = Task("toy", x, y, x, y, ("a", "b"))

@@ -17,10 +17,10 @@ def small_net() -> nn.Module:
 def test_batches_cover_all_samples_once_and_differ_by_one_in_size() -> None:
     x = torch.arange(23.0)
     batches = Batches(x, x, 5, seed=0)
-    found = [len(y) for _, y in batches]
-    assert len(batches) == len(found) == 5
-    assert max(found) <= 5
-    assert max(found) - min(found) <= 1
+    lengths = [len(y) for _, y in batches]
+    assert len(batches) == len(lengths) == 5
+    assert max(lengths) <= 5
+    assert max(lengths) - min(lengths) <= 1
     assert sorted(torch.cat([y for _, y in batches]).tolist()) == x.tolist()
 
 
@@ -28,7 +28,7 @@ def test_the_order_depends_on_seed_and_epoch_only() -> None:
     x = torch.arange(50.0)
 
     def order(seed: int, epoch: int) -> list[float]:
-        torch.randn(epoch + 1)  # the global generator must not matter
+        torch.randn(epoch + 1)  # Must not change the order.
         batches = Batches(x, x, 8, seed=seed)
         batches.set_epoch(epoch)
         return torch.cat([y for _, y in batches]).tolist()
@@ -91,11 +91,11 @@ def test_penalties_belong_to_the_loss() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(FlexConv2d(1, 4, 7, padding="same", generator=MAGNet(input_scale=25.6)), nn.Flatten())
     module = Classifier(model, OptimiserConfig(alias_penalty=0.1, size_budget=100.0), 256)
-    found = module._penalties(torch.zeros(1, 1, 8, 8))
-    assert found["alias"].item() == pytest.approx(0.1 * alias_penalty(model).item())
-    assert found["alias"] > 0
-    assert found["size_budget"].item() == pytest.approx(size_budget(model, 100.0, {"0": 64}).item())
-    assert found["size_budget"] > 0
+    penalties = module._penalties(torch.zeros(1, 1, 8, 8))
+    assert penalties["alias"].item() == pytest.approx(0.1 * alias_penalty(model).item())
+    assert penalties["alias"] > 0
+    assert penalties["size_budget"].item() == pytest.approx(size_budget(model, 100.0, {"0": 64}).item())
+    assert penalties["size_budget"] > 0
     assert not Classifier(model, OptimiserConfig(), 256)._penalties(torch.zeros(1, 1, 8, 8))
 
 

@@ -1,6 +1,7 @@
 """Weights files, and measuring a model again from one."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from flexkern.app.cli.main import main
-from flexkern.app.data import Task, load_task, normalise, permute_pixels, standardise
+from flexkern.app.data import Task, load_task, noise_pad, normalise, permute_pixels, standardise
 from flexkern.app.training.evaluation import _check_fit, with_extras
 from flexkern.app.training.weights import WeightsInfo, find_weights, load_weights, save_weights
 
@@ -65,7 +66,7 @@ def test_files_that_are_no_weights_of_ours(tmp_path: Path) -> None:
         load_weights(path)
     save_weights(path, INFO.build(), INFO)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=r"w\.safetensors is not a whole safetensors file"):
+    with pytest.raises(ValueError, match=r"w\.safetensors is not a complete safetensors file"):
         load_weights(path)
     save_file({"a": torch.zeros(2)}, path)
     with pytest.raises(ValueError, match="was not written by flexkern"):
@@ -78,8 +79,15 @@ def test_files_that_are_no_weights_of_ours(tmp_path: Path) -> None:
         load_weights(path)
 
 
+def test_weights_files_name_the_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_weights(tmp_path / "w.safetensors", INFO.build(), INFO)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    with pytest.raises(ImportError, match=r"weights files need the `train` extra: pip install 'flexkern\[train\]'"):
+        load_weights(tmp_path / "w.safetensors")
+
+
 def test_finding_weights(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"holds no weights\.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"has no weights\.safetensors"):
         find_weights(tmp_path)
     with pytest.raises(FileNotFoundError, match="no run folder, weights file or shipped weights `nowhere`"):
         find_weights("nowhere")
@@ -102,14 +110,24 @@ def test_a_stored_permutation_wins_over_the_task_own() -> None:
     assert torch.equal(corrected.extras["permutation"], stored.extras["permutation"])
 
 
+def test_the_stored_noise_of_a_run_replaces_the_noise_of_the_task() -> None:
+    task = noise_pad(images(), length=12, seed=7)
+    stored = {"suffix": torch.ones(8, 4), "mean": torch.zeros(8)}
+    restored = with_extras(task, stored)
+    assert restored.batch_transform.state() == {"suffix": stored["suffix"]}
+    assert set(restored.extras) == {"mean"}
+    assert torch.equal(restored.batch_transform(task.x_test)[..., 8:], torch.ones(6, 8, 4))
+    assert torch.equal(with_extras(task, {}).batch_transform(task.x_test), task.batch_transform(task.x_test))
+
+
 def test_weights_for_other_data_are_refused() -> None:
     with pytest.raises(ValueError, match="take 3 channels, 2 axes and 2 classes"):
         _check_fit(images(), replace(INFO, in_channels=3))
 
 
 @pytest.mark.parametrize(("name", "most"), [("mnist-adaptive", 6_531), ("mnist-adaptive-1k", 934)])
-def test_shipped_weights_are_small_and_tell_digits(name: str, most: int) -> None:
-    """66 times fewer parameters than Caffe's LeNet, and than LeNet-5; the digits at hand are of MNIST."""
+def test_shipped_weights_are_small_and_classify_digits(name: str, most: int) -> None:
+    """They have 66 times fewer parameters than Caffe's LeNet, and than LeNet-5; `digits` is a part of MNIST."""
     model, info = load_weights(find_weights(name))
     assert sum(parameter.numel() for parameter in model.parameters()) <= most
     task = load_task("digits")
@@ -119,13 +137,13 @@ def test_shipped_weights_are_small_and_tell_digits(name: str, most: int) -> None
 
 
 @pytest.mark.parametrize("name", ["mnist-adaptive", "mnist-adaptive-1k"])
-def test_the_command_tells_what_shipped_weights_reach(name, tmp_path, capsys):
-    """The digits at hand, as a file of MNIST would hold them; the last line is JSON."""
-    task, found = load_task("digits"), {}
-    for part in ("train", "test"):
-        x, y = getattr(task, f"x_{part}"), getattr(task, f"y_{part}")
-        found |= {f"x_{part}": x[:300, 0].numpy(), f"y_{part}": y[:300].numpy()}
-    np.savez(tmp_path / "mnist.npz", **found)
+def test_the_command_prints_the_accuracy_of_shipped_weights(name, tmp_path, capsys):
+    """The data are `digits`, in a file with the layout of MNIST; the last line of output is JSON."""
+    task, arrays = load_task("digits"), {}
+    for subset in ("train", "test"):
+        x, y = getattr(task, f"x_{subset}"), getattr(task, f"y_{subset}")
+        arrays |= {f"x_{subset}": x[:300, 0].numpy(), f"y_{subset}": y[:300].numpy()}
+    np.savez(tmp_path / "mnist.npz", **arrays)
     assert main(["eval", name, "--data-dir", str(tmp_path)]) == 0
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert last["accuracy"] > 0.98

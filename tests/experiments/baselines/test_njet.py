@@ -2,14 +2,16 @@
 
 import copy
 import inspect
+import itertools
 import math
+import pickle
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import oracles
-from contracts.baseline import BaselineContract, Geometry, loop_conv
 from experiments.baselines import NJetConv2d, njet
 from experiments.baselines.njet import gaussian_jet, jet_basis
 from flexkern.functional import kernel_gain
@@ -30,11 +32,52 @@ CASES: dict[str, dict[str, Any]] = {
     "replicate": {"padding_mode": "replicate", "sigma": 2.7},
     "circular_strided": {"padding_mode": "circular", "stride": 2},
 }
+CHANNELS, SIGNAL = 4, (6, 5)
 
 
-def without_size(in_channels, out_channels, kernel_size=None, padding=None, dilation=None, **given):
-    """The contract's arguments less those that the layer does not have."""
-    return NJetConv2d(in_channels, out_channels, **given)
+def make(**changes):
+    """A layer in float64 whose bias is not zero."""
+    arguments = {"in_channels": CHANNELS, "out_channels": 6, "dtype": torch.float64, **changes}
+    layer = NJetConv2d(**arguments).eval()
+    if layer.bias is not None:
+        nn.init.normal_(layer.bias)
+    return layer
+
+
+def draw_input(batch=2, dtype=torch.float64):
+    return torch.randn(batch, CHANNELS, *SIGNAL, dtype=dtype)
+
+
+def read_sample(x, row, column, mode):
+    """All channels of (C, H, W) at coordinates that may lie outside."""
+    inside = []
+    for i, n in zip((row, column), x.shape[1:], strict=True):
+        if mode == "zeros" and not 0 <= i < n:
+            return torch.zeros_like(x[:, 0, 0])
+        if mode == "reflect":
+            i = n - 1 - abs(n - 1 - abs(i))
+        elif mode == "replicate":
+            i = min(max(i, 0), n - 1)
+        inside.append(i % n)
+    return x[:, inside[0], inside[1]]
+
+
+def loop_conv(x, weight, bias, stride, mode):
+    """(C, H, W) and (O, C / groups, K, K) to (O, H', W'), one output at a time; padded by half of the kernel."""
+    fan_in, size = weight.shape[1], weight.shape[2]
+    per_group = weight.shape[0] // (x.shape[0] // fan_in)
+    steps = (stride, stride) if isinstance(stride, int) else stride
+    lengths = [-(-n // step) for n, step in zip(x.shape[1:], steps, strict=True)]
+    output = x.new_zeros(weight.shape[0], *lengths)
+    for o, i, j in itertools.product(*map(range, output.shape)):
+        first = o // per_group * fan_in
+        for u, v in itertools.product(range(size), repeat=2):
+            row, column = i * steps[0] + u - size // 2, j * steps[1] + v - size // 2
+            sample = read_sample(x, row, column, mode)
+            output[o, i, j] += weight[o, :, u, v] @ sample[first : first + fan_in]
+        if bias is not None:
+            output[o, i, j] += bias[o]
+    return output
 
 
 def loop_weight(layer, sigma):
@@ -52,37 +95,31 @@ def loop_weight(layer, sigma):
     return weight
 
 
-class TestNJetConv2d(BaselineContract):
-    cls = staticmethod(without_size)
+def oracle(layer, x, stride=1, padding_mode="zeros", extent=2.0, **options):
+    sigma = math.exp(layer.log_sigma.item()) * layer.scale
+    assert layer.kernel_size[0] == 2 * math.ceil(extent * sigma) + 1
+    weight = loop_weight(layer, sigma)
+    outputs = [loop_conv(sample, weight, layer.bias, stride, padding_mode) for sample in x]
+    return torch.stack(outputs)
 
-    @classmethod
-    def conv_cases(cls):
-        return list(CASES)
 
-    def oracle(self, layer, x, given):
-        sigma = math.exp(layer.log_sigma.item()) * layer.scale
-        half = math.ceil(given.get("extent", 2.0) * sigma)
-        size = {"kernel_size": 2 * half + 1, "padding": half}
-        geometry = Geometry.of({**size, **{k: v for k, v in given.items() if k in ("stride", "padding_mode")}})
-        weight = loop_weight(layer, sigma)
-        return torch.stack([loop_conv(sample, weight, layer.bias, geometry) for sample in x])
-
-    def test_equals_the_oracle(self, conv_case):
-        given = CASES[conv_case]
-        layer, x = self.make(**given), self.input()
+class TestLayer:
+    @pytest.mark.parametrize("case", CASES)
+    def test_equals_the_oracle(self, case):
+        layer, x = make(**CASES[case]), draw_input()
         for scale in (1.0, 0.7):
             layer.scale = scale
-            assert_matches(layer(x), self.oracle(layer, x, given))
+            assert_matches(layer(x), oracle(layer, x, **CASES[case]))
 
     @pytest.mark.parametrize("stride", [1, 2, 3, (1, 4)])
-    def test_output_has_torch_s_shape(self, stride):
-        theirs = torch.nn.Conv2d(4, 1, 3, stride, padding=1, dtype=torch.float64)(self.input())
+    def test_output_has_the_shape_of_torch(self, stride):
+        theirs = nn.Conv2d(4, 1, 3, stride, padding=1, dtype=torch.float64)(draw_input())
         for sigma in (0.2, 1.0, 4.0):
-            assert self.make(sigma=sigma, stride=stride)(self.input()).shape[2:] == theirs.shape[2:]
+            assert make(sigma=sigma, stride=stride)(draw_input()).shape[2:] == theirs.shape[2:]
 
     def test_signature_is_that_of_torch(self):
         """For what both have; by keyword, because what torch takes third is missing."""
-        theirs = inspect.signature(torch.nn.Conv2d.__init__).parameters
+        theirs = inspect.signature(nn.Conv2d.__init__).parameters
         ours = inspect.signature(NJetConv2d.__init__).parameters
         assert all(p.kind is p.KEYWORD_ONLY for p in list(ours.values())[3:])
         for name in set(theirs) & set(ours):
@@ -90,16 +127,16 @@ class TestNJetConv2d(BaselineContract):
 
     @pytest.mark.parametrize("wrong", ["axes", "channels", "dtype", "precision", "short"])
     def test_wrong_input_is_refused(self, wrong):
-        layer, x = self.make(padding_mode="reflect"), self.input()
-        given, message = {
+        layer, x = make(padding_mode="reflect"), draw_input()
+        input, message = {
             "axes": (x[0, 0], r"expects input of shape \(batch, channels, 2 axes\)"),
             "channels": (x[:, :-1], r"expects 4 input channels, got 3"),
             "dtype": (x.long(), r"expects floating-point input, got torch.int64"),
-            "precision": (x.float(), r"holds torch.float64 parameters but the input is torch.float32"),
+            "precision": (x.float(), r"torch.float64 parameters but the input is torch.float32"),
             "short": (x[..., :2], r"reflect padding of 2 for a kernel of 5 samples needs a longer signal than 2"),
         }[wrong]
         with pytest.raises(ValueError, match=message):
-            layer(given)
+            layer(input)
 
     @pytest.mark.parametrize(
         ("changes", "message"),
@@ -114,19 +151,19 @@ class TestNJetConv2d(BaselineContract):
     )
     def test_wrong_arguments_are_refused(self, changes, message):
         with pytest.raises(ValueError, match=message):
-            self.make(**changes)
+            make(**changes)
 
     def test_repr_shows_the_arguments(self):
-        assert "4, 6, kernel_size=(5, 5), stride=(2, 2), bias=True, order=4" in repr(self.make(stride=2))
-        assert repr(self.make(device="meta"))
+        assert "4, 6, kernel_size=(5, 5), stride=(2, 2), bias=True, order=4" in repr(make(stride=2))
+        assert repr(make(device="meta"))
 
-    def test_export_with_any_batch(self):
+    def test_export_is_refused(self):
         with pytest.raises(RuntimeError, match="a size that is learned cannot be exported"):
-            torch.export.export(self.make(), (self.input(),))
+            torch.export.export(make(), (draw_input(),))
 
     def test_gradcheck(self):
         """Also of sigma."""
-        layer = self.make(stride=(1, 2), sigma=1.2)
+        layer = make(stride=(1, 2), sigma=1.2)
         x = torch.randn(2, 4, 4, 3, dtype=torch.float64, requires_grad=True)
         names, values = zip(*layer.named_parameters(), strict=True)
 
@@ -134,6 +171,79 @@ class TestNJetConv2d(BaselineContract):
             return torch.func.functional_call(layer, dict(zip(names, parameters, strict=True)), (x,))
 
         assert torch.autograd.gradcheck(run, (x, *values))
+
+    def test_every_parameter_gets_a_gradient(self):
+        layer = make().train()
+        layer(draw_input()).square().sum().backward()
+        for name, parameter in layer.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+
+    def test_samples_do_not_see_each_other(self):
+        layer, x = make(), draw_input(batch=3)
+        for i in range(3):
+            assert_matches(layer(x[i : i + 1]), layer(x)[i : i + 1])
+
+    @pytest.mark.parametrize("padding_mode", ["zeros", "reflect"])
+    def test_unbatched_and_empty_batch(self, padding_mode):
+        layer, x = make(padding_mode=padding_mode), draw_input()
+        assert_matches(layer(x[0]), layer(x)[0])
+        assert layer(x[:0]).shape == layer(x)[:0].shape
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+    def test_dtype_in_is_dtype_out(self, dtype):
+        layer, x = make(dtype=dtype), draw_input(dtype=dtype)
+        assert {p.dtype for p in layer.parameters()} == {dtype}
+        assert layer(x).dtype is dtype
+        assert_matches(layer(x), copy.deepcopy(layer).double()(x.double()))
+
+    def test_autocast(self):
+        layer, x = make(dtype=torch.float32).train(), draw_input(dtype=torch.float32)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = layer(x)
+            assert make()(draw_input()).dtype is torch.float64, "as torch's own convolutions"
+        assert y.dtype is torch.bfloat16
+        assert_matches(y, layer(x), 0.1)
+        y.float().square().sum().backward()
+
+    def test_state_dict_and_copies(self):
+        layer, x = make(), draw_input()
+        layer(x).sum().backward()
+        loaded = make()
+        loaded.load_state_dict(layer.state_dict())
+        for twin in (loaded, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+            torch.testing.assert_close(twin(x), layer(x), rtol=0, atol=0)
+
+    def test_meta_device(self):
+        layer = make(device="meta")
+        assert all(p.is_meta for p in layer.parameters())
+        y = layer(draw_input().to("meta"))
+        assert y.is_meta
+        assert y.shape == make()(draw_input()).shape
+
+    @pytest.mark.parametrize("empty", [False, True], ids=["constructed", "to_empty"])
+    def test_white_noise_keeps_its_variance(self, empty):
+        """However the parameters were drawn: at once, or as FSDP does it after ``to_empty``."""
+        variances = []
+        for _ in range(12):
+            layer = NJetConv2d(64, 64, padding_mode="circular").eval()
+            if empty:
+                for tensor in layer.state_dict().values():
+                    tensor.fill_(math.nan)  # whatever was in memory
+                layer.reset_parameters()
+            x = torch.randn(4, 64, 8, 8)
+            variances.append(layer(x).square().mean().item())
+        assert sum(variances) / 12 == pytest.approx(1, rel=0.25)
+
+    def test_forward_stores_nothing(self):
+        layer = make()
+
+        def state():
+            return {key: dict(value) if isinstance(value, dict) else value for key, value in vars(layer).items()}
+
+        before = state()
+        layer(draw_input())
+        assert state() == before
 
 
 @pytest.mark.parametrize("sigma", [0.7, 1.0, 2.5])
@@ -188,10 +298,10 @@ class TestSize:
         plans = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(njet, "convolve", lambda signal, weight, *_, **__: plans.append(weight.shape) or signal)
-            layer.respond(x)
+            layer(x)
         assert plans == [(3, 2, 9, 13)]
 
-    def test_sigma_that_is_not_finite_is_told(self):
+    def test_sigma_that_is_not_finite_is_refused(self):
         layer = NJetConv2d(1, 1)
         with torch.no_grad():
             layer.log_sigma.fill_(torch.nan)

@@ -1,7 +1,7 @@
-"""Data sets: readers -> `Task`, views, augmentation. No model code; needs the `data` extra.
+"""Data sets: readers that return a `Task`, views of tasks, and augmentation. Needs the `data` extra.
 
-`load_task(name, data_dir)` reads a data set by name, `list_tasks()` lists the names, `split_task` takes a
-validation part out of the training data, `standardise` normalises, `build_augmentation` changes batches.
+`load_task(name, data_dir)` reads a data set by name and `list_tasks()` lists the names. `split_task` takes a
+validation set out of the training data, `standardise` normalises, and `build_augmentation` changes batches.
 """
 
 try:
@@ -28,12 +28,14 @@ from .mnist1d import read_mnist1d as read_mnist1d
 from .registry import list_tasks as list_tasks
 from .registry import load_task as load_task
 from .sequences import read_series_npz as read_series_npz
+from .task import BatchTransform as BatchTransform
 from .task import Split as Split
 from .task import Task as Task
 from .task import normalise as normalise
 from .task import split_task as split_task
 from .task import standardise as standardise
 from .ts import read_ts as read_ts
+from .views import NoisePadding as NoisePadding
 from .views import flatten_pixels as flatten_pixels
 from .views import noise_pad as noise_pad
 from .views import permute_pixels as permute_pixels

@@ -21,108 +21,158 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", "
 
 
 def to_pixels(array: NDArray[Any], name: str) -> Tensor:
-    """Images (N, H, W), (N, H, W, C) or (N, C, H, W), uint8 or float in [0, 1], as float32 (N, C, H, W).
+    """Convert images (N, H, W), (N, H, W, C) or (N, C, H, W) to float32 (N, C, H, W).
 
-    C is 1, 3 or 4; if both places could be the channels, they are taken to be last.
+    The array is uint8 or float in [0, 1]. C is 1, 3 or 4; if both places could be the channels, the last one is.
     """
-    if array.dtype.kind not in "uf" or (array.dtype.kind == "u" and array.dtype != np.uint8):
+    is_float = array.dtype.kind == "f"
+    if not is_float and array.dtype != np.uint8:
         raise ValueError(f"`{name}` must be uint8, or float in [0, 1], got {array.dtype}.")
+    array = _channels_first(array, name)
+    if is_float:
+        _check_unit_range(array, name)
+        return to_tensor(array.astype(np.float32))
+    return to_tensor(array).float().div_(255)
+
+
+def _channels_first(array: NDArray[Any], name: str) -> NDArray[Any]:  # -> (N, C, H, W)
     shape = array.shape
     if len(shape) == 3:
-        array = array[:, None]
-    elif len(shape) == 4 and shape[3] in CHANNELS:
-        array = array.transpose(0, 3, 1, 2)
-    elif len(shape) != 4 or shape[1] not in CHANNELS:
-        raise ValueError(f"`{name}` must be images (N, H, W) or (N, H, W, C) with C of {CHANNELS}, got {shape}.")
-    if array.dtype == np.uint8:
-        return to_tensor(array).float().div_(255)
+        return array[:, None]
+    if len(shape) == 4 and shape[3] in CHANNELS:
+        return array.transpose(0, 3, 1, 2)
+    if len(shape) == 4 and shape[1] in CHANNELS:
+        return array
+    raise ValueError(f"`{name}` must be images (N, H, W) or (N, H, W, C) with C of {CHANNELS}, got {shape}.")
+
+
+def _check_unit_range(array: NDArray[Any], name: str) -> None:
     if not np.isfinite(array).all():
-        raise ValueError(f"`{name}` must be finite, but holds NaN or infinity.")
-    if array.size and not (array.min() >= 0 and array.max() <= 1):
-        got = f"{array.min():g}..{array.max():g}"
-        raise ValueError(f"`{name}` must be uint8 or lie in [0, 1], got {got}; series are read as `array`.")
-    return to_tensor(array.astype(np.float32))
+        raise ValueError(f"`{name}` must be finite, got NaN or infinity.")
+    if array.size == 0:
+        return
+    low = array.min()
+    high = array.max()
+    if low < 0 or high > 1:
+        raise ValueError(f"`{name}` must be uint8 or lie in [0, 1], got {low:g}..{high:g}; series are read as `array`.")
 
 
 def read_image_npz(path: Path, name: str = "npz", names: Sequence[str] = ()) -> Task:
-    """A Keras-style archive: x_train, y_train, x_test, y_test and, if given, class_names.
+    """Read a Keras-style archive: x_train, y_train, x_test, y_test and optionally class_names.
 
-    Instead of x_* an archive may keep JPEG files: jpeg_* (all bytes in a row, uint8) and offsets_* (N + 1,).
+    Instead of x_* an archive may store JPEG files: jpeg_* (all bytes in a row, uint8) and offsets_* (N + 1,).
 
     Args:
-        path: the file.
-        name: name of the task.
-        names: class names for a file without class_names; without both they are "0", "1", ...
+        path: The file.
+        name: Name of the task.
+        names: Class names of a file without class_names; by default "0", "1", ...
 
     Raises:
-        FileNotFoundError, ValueError: see `read_npz`; missing arrays, wrong dtypes, shapes, labels or NaN.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is refused by `read_npz`, or has missing arrays, wrong dtypes, shapes, labels or NaN.
     """
     arrays = read_npz(path)
     with naming(path):
-        for part in ("train", "test"):
-            if f"jpeg_{part}" in arrays:
-                require_arrays(arrays, [f"offsets_{part}"])
-                arrays[f"x_{part}"] = decode_jpegs(arrays.pop(f"jpeg_{part}"), arrays[f"offsets_{part}"])
+        for subset in ("train", "test"):
+            jpeg_key = f"jpeg_{subset}"
+            offsets_key = f"offsets_{subset}"
+            if jpeg_key in arrays:
+                require_arrays(arrays, [offsets_key])
+                jpegs = arrays.pop(jpeg_key)
+                arrays[f"x_{subset}"] = decode_jpegs(jpegs, arrays[offsets_key])
         require_arrays(arrays, ["x_train", "y_train", "x_test", "y_test"])
-        labels = {part: to_labels(arrays[f"y_{part}"], f"y_{part}") for part in ("train", "test")}
+        y_train = to_labels(arrays["y_train"], "y_train")
+        y_test = to_labels(arrays["y_test"], "y_test")
+        # Each array is released once it is converted: both copies of a large set may not fit in memory.
+        x_train = to_pixels(arrays.pop("x_train"), "x_train")
+        x_test = to_pixels(arrays.pop("x_test"), "x_test")
         return Task(
             name,
-            to_pixels(arrays.pop("x_train"), "x_train"),
-            labels["train"],
-            to_pixels(arrays.pop("x_test"), "x_test"),
-            labels["test"],
+            x_train,
+            y_train,
+            x_test,
+            y_test,
             class_names(arrays, names),
         )
 
 
 def decode_jpegs(data: NDArray[Any], offsets: NDArray[Any]) -> NDArray[np.uint8]:
-    """Files data[offsets[i]:offsets[i + 1]] as RGB (N, H, W, 3)."""
-    image = optional("PIL.Image")
-    blob, ends = data.tobytes(), offsets.tolist()
+    """Decode the files data[offsets[i]:offsets[i + 1]] to RGB (N, H, W, 3)."""
+    pillow = optional("PIL.Image")
+    content = data.tobytes()
+    images = []
     try:
-        files = [io.BytesIO(blob[start:stop]) for start, stop in pairwise(ends)]
-        return np.stack([np.asarray(image.open(file).convert("RGB")) for file in files])
+        for start, stop in pairwise(offsets.tolist()):
+            file = io.BytesIO(content[start:stop])
+            image = pillow.open(file).convert("RGB")
+            images.append(np.asarray(image))
+        return np.stack(images)
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"must hold JPEG files of one size between its offsets ({error}).") from error
+        raise ValueError(f"must have JPEG files of one size between its offsets ({error}).") from error
 
 
-def read_image_folder(root: Path, name: str = "images", *, size: tuple[int, int] | None = None) -> Task:
-    """A folder of images: train/<class>/* and test/<class>/*, or <class>/* (see `class_folders`).
+def read_image_folder(
+    root: Path,
+    name: str = "images",
+    *,
+    size: tuple[int, int] | None = None,
+) -> Task:
+    """Read images from train/<class>/* and test/<class>/*, or <class>/* (see `class_folders`).
 
-    Grey if every file is, else RGB; transparency is dropped.
+    The images are grey if every file is, else RGB; transparency is dropped.
 
     Args:
-        root: the folder.
-        name: name of the task.
-        size: (H, W) to resize to (bilinear); None: all files must have one size.
+        root: The folder.
+        name: Name of the task.
+        size: (H, W) to resize to (bilinear); with None all files must have one size.
 
     Raises:
-        FileNotFoundError, ValueError: no folder, an empty class, a file that is no image, differing sizes.
+        FileNotFoundError: The folder does not exist.
+        ValueError: A class has no file, a file is no image, or sizes differ.
     """
-    names, train, test = class_folders(root, SUFFIXES)
-    images = [_read_image(path, size) for path, _ in train + test]
-    first = images[0].shape[:2]
-    for image, (path, _) in zip(images, train + test, strict=True):
-        if image.shape[:2] != first:
-            raise ValueError(f"{path}: images must have one size {first}, this has {image.shape[:2]}.")
+    names, train_files, test_files = class_folders(root, SUFFIXES)
+    files = train_files + test_files
+    images = [_read_image(path, size) for path, _ in files]
+    first_size = images[0].shape[:2]
+    for (path, _), image in zip(files, images, strict=True):
+        image_size = image.shape[:2]
+        if image_size != first_size:
+            raise ValueError(f"{path}: images must have one size {first_size}, got {image_size}.")
     if any(image.ndim == 3 for image in images):
-        images = [image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2) for image in images]
+        images = [_to_rgb(image) for image in images]
     x = to_pixels(np.stack(images), str(root))
-    y = torch.tensor([label for _, label in train + test])
-    count = len(train)
-    return Task(name, x[:count].clone(), y[:count], x[count:].clone(), y[count:], names)
+    y = torch.tensor([label for _, label in files])
+    count = len(train_files)
+    return Task(
+        name,
+        # Copies, so that neither set keeps the memory of both.
+        x_train=x[:count].clone(),
+        y_train=y[:count],
+        x_test=x[count:].clone(),
+        y_test=y[count:],
+        class_names=names,
+    )
+
+
+def _to_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if image.ndim == 3:
+        return image
+    return np.repeat(image[..., None], 3, axis=2)
 
 
 def _read_image(path: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
-    image = optional("PIL.Image")
+    """Read one file as (H, W) if it is grey, else (H, W, 3)."""
+    pillow = optional("PIL.Image")
     try:
-        with image.open(path) as file:
-            file.load()
-    except Exception as error:  # each decoder fails in its own way
+        with pillow.open(path) as image:
+            image.load()
+    except Exception as error:  # Each decoder raises exceptions of its own.
         raise ValueError(f"{path}: must be a complete image file, it cannot be read.") from error
-    if file.mode[0] in "IF":
-        raise ValueError(f"{path}: must have 8 bits a channel, has mode {file.mode}.")
-    pixels = file.convert("L" if file.mode in ("1", "L", "LA") else "RGB")
+    if image.mode[0] in "IF":
+        raise ValueError(f"{path}: must have 8 bits per channel, got mode {image.mode}.")
+    grey = image.mode in ("1", "L", "LA")
+    image = image.convert("L" if grey else "RGB")
     if size is not None:
-        pixels = pixels.resize(size[::-1], image.Resampling.BILINEAR)
-    return np.asarray(pixels)
+        height, width = size
+        image = image.resize((width, height), pillow.Resampling.BILINEAR)
+    return np.asarray(image)

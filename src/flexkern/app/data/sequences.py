@@ -1,4 +1,4 @@
-"""Series as array archives: .npz with (N, T, C) arrays, labels and lengths."""
+"""Series as array archives: .npz files with (N, T, C) arrays, labels and lengths."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,26 +17,33 @@ from .task import Task
 
 
 def read_series_npz(path: Path, name: str | None = None) -> Task:
-    """An archive with x_train (N, T, C), y_train, x_test, y_test; len_train, len_test, class_names if given.
+    """Read an archive with x_train (N, T, C), y_train, x_test, y_test and optionally len_train, len_test, class_names.
 
-    Series are padded with zeros at the end to the longest of both parts and come out as (N, C, T). Labels are
-    0..classes-1. `len_*` are the numbers of valid steps; without them all steps are.
+    Series are padded with zeros at the end to the longer of the two sets and returned as (N, C, T). Labels are
+    0..classes-1. `len_*` are the numbers of valid steps; without them all steps are valid.
 
     Args:
-        path: the file, or a folder with this one .npz.
-        name: name of the task; None takes the name of the file.
+        path: The file, or a folder with this one .npz.
+        name: Name of the task; None takes the name of the file.
 
     Raises:
-        FileNotFoundError, ValueError: see `read_npz`; missing arrays, wrong dtypes, shapes, labels, lengths,
-            or NaN.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file is refused by `read_npz`, or has missing arrays, wrong dtypes, shapes, labels, lengths or
+            NaN.
     """
     path = only_file(path, "*.npz")
     arrays = read_npz(path)
     with naming(path):
         require_arrays(arrays, ["x_train", "y_train", "x_test", "y_test"])
-        lengths = {part: _stated_lengths(arrays, part) for part in ("train", "test")}
-        labels = {part: to_labels(arrays[f"y_{part}"], f"y_{part}") for part in ("train", "test")}
-        series = {part: _to_series(arrays.pop(f"x_{part}"), f"x_{part}") for part in ("train", "test")}
+        series = {}
+        labels = {}
+        lengths = {}
+        for subset in ("train", "test"):
+            x_key = f"x_{subset}"
+            y_key = f"y_{subset}"
+            lengths[subset] = _read_lengths(arrays, subset)
+            labels[subset] = to_labels(arrays[y_key], y_key)
+            series[subset] = _to_series(arrays.pop(x_key), x_key)
         return series_task(name or path.stem, series, labels, class_names(arrays), lengths)
 
 
@@ -43,45 +51,63 @@ def series_task(
     name: str,
     series: dict[str, Tensor],
     labels: dict[str, Tensor],
-    names: Sequence[str],
+    class_names: Sequence[str],
     lengths: dict[str, Tensor],
     *,
     extras: dict[str, Tensor] | None = None,
 ) -> Task:
-    """A task from "train" and "test" series (N, C, T), which may differ in T; full lengths are left out."""
-    steps = max(x.shape[-1] for x in series.values())
-    padded = {part: torch.nn.functional.pad(x, (0, steps - x.shape[-1])) for part, x in series.items()}
-    unequal = any(bool((length != steps).any()) for length in lengths.values())
+    """Build a task from "train" and "test" series (N, C, T), which may differ in T.
+
+    The lengths are omitted if all series are as long as the longest.
+    """
+    steps = max(series["train"].shape[-1], series["test"].shape[-1])
+    all_lengths = torch.cat([lengths["train"], lengths["test"]])
+    unequal = bool((all_lengths != steps).any())
     return Task(
         name,
-        padded["train"],
-        labels["train"],
-        padded["test"],
-        labels["test"],
-        tuple(names),
-        lengths["train"] if unequal else None,
-        lengths["test"] if unequal else None,
-        extras or {},
+        x_train=_pad_end(series["train"], steps),
+        y_train=labels["train"],
+        x_test=_pad_end(series["test"], steps),
+        y_test=labels["test"],
+        class_names=tuple(class_names),
+        lengths_train=lengths["train"] if unequal else None,
+        lengths_test=lengths["test"] if unequal else None,
+        extras=extras or {},
     )
 
 
-def stack_series(series: Sequence[NDArray[Any]], steps: int) -> tuple[Tensor, Tensor]:
-    """Series (C, T_i) as one (N, C, steps), zero at the end or cut there, and their lengths (N,)."""
-    out = np.zeros((len(series), len(series[0]), steps), np.float32)
-    for row, one in zip(out, series, strict=True):
-        row[:, : one.shape[1]] = one[:, :steps]
-    lengths = torch.tensor([min(one.shape[1], steps) for one in series])
-    return torch.from_numpy(out), lengths
+def _pad_end(x: Tensor, steps: int) -> Tensor:  # (N, C, T) -> (N, C, steps)
+    missing = steps - x.shape[-1]
+    return F.pad(x, (0, missing))
 
 
-def _to_series(array: NDArray[Any], name: str) -> Tensor:
+def stack_series(
+    series: Sequence[NDArray[Any]],
+    steps: int,
+) -> tuple[Tensor, Tensor]:
+    """Stack series (C, T_i) to one (N, C, steps), zero at the end or cropped there; return it and the lengths (N,)."""
+    channels = len(series[0])
+    stacked = np.zeros((len(series), channels, steps), np.float32)
+    lengths = []
+    for index, values in enumerate(series):
+        length = min(values.shape[1], steps)
+        stacked[index, :, :length] = values[:, :length]
+        lengths.append(length)
+    return torch.from_numpy(stacked), torch.tensor(lengths)
+
+
+def _to_series(array: NDArray[Any], name: str) -> Tensor:  # (N, T, C) -> (N, C, T)
     if array.ndim != 3 or array.dtype.kind not in "fiu":
         raise ValueError(f"`{name}` must be numbers (N, T, C), got {array.dtype} {array.shape}.")
-    return to_tensor(array.transpose(0, 2, 1).astype(np.float32))
+    channels_first = array.transpose(0, 2, 1)
+    return to_tensor(channels_first.astype(np.float32))
 
 
-def _stated_lengths(arrays: dict[str, NDArray[Any]], part: str) -> Tensor:
-    x = arrays[f"x_{part}"]
-    if f"len_{part}" in arrays:
-        return to_labels(arrays[f"len_{part}"], f"len_{part}")
-    return torch.full((len(x),), x.shape[1] if x.ndim > 1 else 0)
+def _read_lengths(arrays: dict[str, NDArray[Any]], subset: str) -> Tensor:
+    """Return the lengths of the archive, or the full length for every series."""
+    key = f"len_{subset}"
+    if key in arrays:
+        return to_labels(arrays[key], key)
+    x = arrays[f"x_{subset}"]
+    steps = x.shape[1] if x.ndim > 1 else 0
+    return torch.full((len(x),), steps)

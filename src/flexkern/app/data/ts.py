@@ -1,14 +1,14 @@
-"""The UEA/UCR text format .ts: a header of @tags, then one line a sample, "1,2,3:4,5,6:label".
+"""The UEA/UCR text format .ts: a header of @tags, then one line per sample, "1,2,3:4,5,6:label".
 
 Reference: Bagnall et al., "The UEA multivariate time series classification archive, 2018", arXiv 1811.00075.
-Dimensions are separated by colons, values by commas; the label is last.
+Dimensions are separated by colons, values by commas; the label comes last.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,81 +19,96 @@ from .sequences import series_task, stack_series
 from .task import Task
 
 COMMENT = ("#", "%")
+Series = NDArray[np.float32]
+"""Values (C, T)."""
 
 
 @dataclass(frozen=True)
 class TsFile:
-    """One parsed file: class names in the order of its header, series (C, T_i), the label of each."""
+    """One parsed file: class names in the order of its header, series (C, T_i), and the label of each."""
 
-    names: tuple[str, ...]
-    series: list[NDArray[np.float32]]
+    class_names: tuple[str, ...]
+    series: list[Series]
     labels: list[str]
+
+    @property
+    def dimensions(self) -> int:
+        """C."""
+        return len(self.series[0])
+
+    @property
+    def longest(self) -> int:
+        """Steps of the longest series."""
+        return max(values.shape[1] for values in self.series)
 
 
 def read_ts(path: Path, name: str | None = None) -> Task:
-    """A pair NAME_TRAIN.ts and NAME_TEST.ts; unequal lengths are padded with zeros at the end.
+    """Read a pair NAME_TRAIN.ts and NAME_TEST.ts; shorter series are padded with zeros at the end.
 
     Args:
-        path: either file, or a folder with one pair.
-        name: name of the task; None takes NAME.
+        path: Either file, or a folder with one pair.
+        name: Name of the task; None takes NAME.
 
     Raises:
-        FileNotFoundError: one of the pair is missing.
-        ValueError: see `parse_ts`; training and test parts that do not fit each other.
+        FileNotFoundError: One of the pair is missing.
+        ValueError: A file is refused by `parse_ts`, or the two differ in classes or dimensions.
     """
-    train_path = only_file(path, "*_TRAIN.ts")
-    stem = train_path.stem.removesuffix("_TRAIN").removesuffix("_TEST")
-    paths = {part: train_path.with_name(f"{stem}_{part.upper()}.ts") for part in ("train", "test")}
-    missing = [path for path in paths.values() if not path.is_file()]
-    if missing:
-        wanted = "a pair NAME_TRAIN.ts, NAME_TEST.ts is read"
-        raise FileNotFoundError(f"{missing[0]}: no such file, {wanted}; {LOCAL_COPY}.")
-    files = {part: parse_ts(path) for part, path in paths.items()}
-    train, test = files["train"], files["test"]
-    if set(train.names) != set(test.names) or len(train.series[0]) != len(test.series[0]):
-        raise ValueError(f"{paths['test']}: must have the classes and dimensions of {paths['train'].name}.")
-    steps = max(one.shape[1] for file in files.values() for one in file.series)
-    stacked = {part: stack_series(file.series, steps) for part, file in files.items()}
-    index = {label: i for i, label in enumerate(train.names)}
-    labels = {part: torch.tensor([index[label] for label in file.labels]) for part, file in files.items()}
-    with naming(train_path):
-        x, lengths = ({part: pair[i] for part, pair in stacked.items()} for i in (0, 1))
-        return series_task(name or stem, x, labels, train.names, lengths)
+    path = only_file(path, "*_TRAIN.ts")
+    stem = path.stem.removesuffix("_TRAIN").removesuffix("_TEST")
+    train_path = path.with_name(f"{stem}_TRAIN.ts")
+    test_path = path.with_name(f"{stem}_TEST.ts")
+    for file_path in (train_path, test_path):
+        if not file_path.is_file():
+            raise FileNotFoundError(
+                f"{file_path}: no such file, a pair NAME_TRAIN.ts, NAME_TEST.ts is read; {LOCAL_COPY}."
+            )
+    train = parse_ts(train_path)
+    test = parse_ts(test_path)
+    same_classes = set(train.class_names) == set(test.class_names)
+    if not same_classes or train.dimensions != test.dimensions:
+        raise ValueError(f"{test_path}: must have the classes and dimensions of {train_path.name}.")
+    steps = max(train.longest, test.longest)
+    series = {}
+    lengths = {}
+    labels = {}
+    for subset, file in (("train", train), ("test", test)):
+        indices = [train.class_names.index(label) for label in file.labels]
+        labels[subset] = torch.tensor(indices)
+        series[subset], lengths[subset] = stack_series(file.series, steps)
+    with naming(path):
+        return series_task(name or stem, series, labels, train.class_names, lengths)
 
 
 def parse_ts(path: Path) -> TsFile:
-    """One .ts file.
+    """Parse one .ts file.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no @data or @classLabel, time stamps, missing values (`?` or NaN), a value that is no
-            number, a label that the header does not list, dimensions that differ; with the line's number.
+        FileNotFoundError: The file does not exist.
+        ValueError: @data or @classLabel is missing, the file has time stamps, a value is missing (`?` or NaN) or no
+            number, a label is not in the header, or dimensions differ. The message gives the number of the line.
     """
-    lines = read_bytes(path).decode(errors="replace").splitlines()  # comments may be in any encoding
+    lines = read_bytes(path).decode(errors="replace").splitlines()  # Comments may be in any encoding.
     with naming(path):
-        tags, start = _header(lines)
-        names = _class_names(tags)
-        series: list[NDArray[np.float32]] = []
-        labels = []
-        for number, line in enumerate(lines[start:], start + 1):
+        tags, first_sample = _parse_header(lines)
+        class_names = _parse_class_names(tags)
+        series: list[Series] = []
+        labels: list[str] = []
+        for number, line in enumerate(lines[first_sample:], first_sample + 1):
             if not line.strip() or line.startswith(COMMENT):
                 continue
-            *dimensions, label = (field.strip() for field in line.split(":"))
-            one = _values(dimensions, number)
-            if label not in names:
-                raise ValueError(f"line {number}: label must be one of {' '.join(names)}, got {label!r}.")
-            if series and len(one) != len(series[0]):
-                raise ValueError(f"line {number}: must have {len(series[0])} dimensions, got {len(one)}.")
-            series.append(one)
+            with naming(f"line {number}"):
+                values, label = _parse_sample(line, class_names)
+                _check_dimensions(values, series)
+            series.append(values)
             labels.append(label)
         if not series:
             raise ValueError("must have samples after @data, found none.")
         _check_shape(tags, series)
-        return TsFile(names, series, labels)
+    return TsFile(class_names, series, labels)
 
 
-def _header(lines: list[str]) -> tuple[dict[str, str], int]:
-    """Tags in lower case -> rest of their line, and the index of the line after @data."""
+def _parse_header(lines: Sequence[str]) -> tuple[dict[str, str], int]:
+    """Return the values of the tags, whose names are lower case, and the index of the line after @data."""
     tags: dict[str, str] = {}
     for index, line in enumerate(lines):
         text = line.strip()
@@ -107,40 +122,65 @@ def _header(lines: list[str]) -> tuple[dict[str, str], int]:
     raise ValueError("must be a .ts file: lines with @tags, then @data.")
 
 
-def _class_names(tags: dict[str, str]) -> tuple[str, ...]:
+def _parse_class_names(tags: dict[str, str]) -> tuple[str, ...]:
     if tags.get("timestamps", "false").lower() == "true":
         raise ValueError("must have @timeStamps false; series with time stamps are not read.")
-    known, *names = tags.get("classlabel", "").split() or ["false"]
-    if known.lower() != "true" or not names:
+    words = tags.get("classlabel", "").split()
+    if len(words) < 2 or words[0].lower() != "true":
         raise ValueError("must name its classes: `@classLabel true a b`; regression targets are not read.")
-    return tuple(names)
+    return tuple(words[1:])
 
 
-def _values(dimensions: list[str], number: int) -> NDArray[np.float32]:  # -> (C, T)
-    rows: list[NDArray[Any]] = []
-    for dimension in dimensions:
-        try:
-            rows.append(np.array(dimension.split(","), dtype=np.float32))
-        except ValueError as error:
-            if "?" in dimension:
-                raise ValueError(f"line {number}: has missing values (?); fill them in first.") from error
-            raise ValueError(f"line {number}: values must be numbers and commas ({error}).") from error
-    if not rows or len({len(row) for row in rows}) != 1:
-        raise ValueError(f"line {number}: must be dimensions of one length and a label, separated by colons.")
-    one = np.stack(rows)
-    if not np.isfinite(one).all():
-        raise ValueError(f"line {number}: has missing values (NaN) or infinity; fill them in first.")
-    return one
+def _parse_sample(line: str, class_names: Sequence[str]) -> tuple[Series, str]:
+    """Return the series and the label of one line."""
+    *dimensions, label = line.split(":")
+    label = label.strip()
+    values = _parse_values(dimensions)
+    if label not in class_names:
+        raise ValueError(f"label must be one of {' '.join(class_names)}, got {label!r}.")
+    return values, label
 
 
-def _check_shape(tags: dict[str, str], series: list[NDArray[np.float32]]) -> None:
-    """Refuses data that contradict their header, as a truncated or mislabelled file does."""
-    dimensions = tags.get("dimensions") or tags.get("dimension")
-    if dimensions and dimensions != str(len(series[0])):
-        raise ValueError(f"must have the @dimensions {dimensions} of its header, got {len(series[0])}.")
-    lengths = {one.shape[1] for one in series}
-    if tags.get("equallength", "").lower() == "true" and len(lengths) > 1:
-        raise ValueError(f"must have one length (@equalLength true), got {min(lengths)}..{max(lengths)}.")
-    stated = tags.get("serieslength")
-    if stated and len(lengths) == 1 and stated != str(*lengths):
-        raise ValueError(f"must have the @seriesLength {stated} of its header, got {max(lengths)}.")
+def _parse_values(dimensions: Sequence[str]) -> Series:
+    rows = [_parse_row(dimension.strip()) for dimension in dimensions]
+    lengths = {len(row) for row in rows}
+    if len(lengths) != 1:
+        raise ValueError("must be dimensions of one length and a label, separated by colons.")
+    values = np.stack(rows)
+    if not np.isfinite(values).all():
+        raise ValueError("has missing values (NaN) or infinity; fill them in first.")
+    return values
+
+
+def _parse_row(dimension: str) -> NDArray[np.float32]:  # -> (T,)
+    try:
+        return np.array(dimension.split(","), dtype=np.float32)
+    except ValueError as error:
+        if "?" in dimension:
+            raise ValueError("has missing values (?); fill them in first.") from error
+        raise ValueError(f"values must be numbers and commas ({error}).") from error
+
+
+def _check_dimensions(values: Series, earlier: Sequence[Series]) -> None:
+    if not earlier:
+        return
+    expected = len(earlier[0])
+    if len(values) != expected:
+        raise ValueError(f"must have {expected} dimensions, got {len(values)}.")
+
+
+def _check_shape(tags: dict[str, str], series: Sequence[Series]) -> None:
+    """Raise a ValueError if the data contradict their header, as in a truncated or mislabelled file."""
+    dimensions = str(len(series[0]))
+    expected_dimensions = tags.get("dimensions") or tags.get("dimension")
+    if expected_dimensions and expected_dimensions != dimensions:
+        raise ValueError(f"must have the @dimensions {expected_dimensions} of its header, got {dimensions}.")
+    lengths = {values.shape[1] for values in series}
+    shortest = min(lengths)
+    longest = max(lengths)
+    equal_length = tags.get("equallength", "").lower() == "true"
+    if equal_length and shortest != longest:
+        raise ValueError(f"must have one length (@equalLength true), got {shortest}..{longest}.")
+    expected_length = tags.get("serieslength")
+    if expected_length and shortest == longest and expected_length != str(longest):
+        raise ValueError(f"must have the @seriesLength {expected_length} of its header, got {longest}.")

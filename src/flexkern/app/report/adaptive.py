@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,22 +41,19 @@ def inspect_adaptive(
     model, info = load_weights(path)
     task = task_of_weights(path, info, data_dir)
     kept, held = hold_out(task.y_train, HELD_OUT)
-    x, lengths = task.x_train, task.lengths_train
+    x, labels, lengths = task.x_train, task.y_train[held], task.lengths_train
     if info.mean:
         x = normalise(x, torch.tensor(info.mean), torch.tensor(info.std), lengths)
     spread = kept[:: max(1, len(kept) // SAMPLES)][:SAMPLES]  # of all classes, also where they lie one after another
-    some, looked_at = (
-        task.complete(x[spread]),
-        replace(task, x_test=x[held], y_test=task.y_train[held], lengths_test=None),
-    )
+    some = task.batch_transform(x[spread])
     mean, given = with_mean_kernels(model, some), inputs_of(model, some)
     if figure is not None:
         _draw(model, given, task.y_train[spread], figure)
     layers: dict[str, Any] = {name: model.get_submodule(name) for name in given}
     return {
         "share": {name: adaptivity(layers[name], inputs).share for name, inputs in given.items()},
-        "accuracy": count_correct(model, x[held], looked_at) / len(held),
-        "accuracy_of_mean": count_correct(mean, x[held], looked_at) / len(held),
+        "accuracy": count_correct(model, x[held], labels, transform=task.batch_transform) / len(held),
+        "accuracy_of_mean": count_correct(mean, x[held], labels, transform=task.batch_transform) / len(held),
         "n": len(held),
         "weights": str(run_or_weights),
     }

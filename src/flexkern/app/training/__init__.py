@@ -1,7 +1,8 @@
-"""Training: recipes, runs and what they leave behind; needs the `train` extra.
+"""Training: recipes, runs and their folders. Needs the `train` extra.
 
-`load_recipe(name)` and `override(recipe, {...})` say what to do, `fit(recipe)` does it and returns a
-`RunRecord`, `evaluate(run)` measures a finished run again. Lightning is imported when `fit` is first asked for.
+`load_recipe(name)` and `override(recipe, {...})` describe a run, `fit(recipe)` trains it and returns a
+`RunRecord`, and `evaluate(run)` measures a finished run again. Lightning is imported when `fit` is first used.
+`flexkern.app.training.loop` trains on tensors in memory without Lightning.
 """
 
 from typing import TYPE_CHECKING, Any

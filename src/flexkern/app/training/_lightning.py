@@ -1,4 +1,4 @@
-"""The one place that imports Lightning and torchmetrics, so that a missing extra gives one clear error."""
+"""The only imports of Lightning and torchmetrics, so that a missing extra gives one clear error."""
 
 try:
     import torchmetrics

@@ -1,4 +1,7 @@
-"""Callbacks: stop on a bad loss, tables per epoch, the best weights, the checkpoint, progress."""
+"""Callbacks: stop on a bad loss, tables per epoch, the best weights, the checkpoint, progress.
+
+Checkpoints store the state of a callback under the name of its class, so that these names are an interface.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,62 +32,78 @@ class StopOnBadLoss(lightning.Callback):
     """Ends the run before a NaN or infinite loss can reach the weights."""
 
     def on_before_backward(self, trainer: Trainer, pl_module: Any, loss: Tensor) -> None:
-        """Raises ``ValueError`` naming epoch, step, loss and what to try."""
-        if not math.isfinite(loss.item()):
-            place = f"epoch {trainer.current_epoch + 1}, step {trainer.global_step + 1}"
-            raise ValueError(
-                f"the loss is {loss.item()} at {place}; try a lower `optimiser.lr`, or `optimiser.gradient_clip` = 1."
-            )
+        """Raise a ``ValueError`` that names epoch, step, loss and remedy if the loss is not finite."""
+        value = loss.item()
+        if math.isfinite(value):
+            return
+        epoch = trainer.current_epoch + 1
+        step = trainer.global_step + 1
+        raise ValueError(
+            f"the loss is {value} at epoch {epoch}, step {step};"
+            " try a lower `optimiser.lr`, or `optimiser.gradient_clip` = 1."
+        )
 
 
 class Tables(lightning.Callback):
-    """A row per epoch in metrics.csv, per epoch and layer in sizes.csv; sizes as TensorBoard curves, too.
+    """Writes a row per epoch to metrics.csv and a row per epoch and layer to sizes.csv; logs the sizes as well.
 
-    The rows travel in the checkpoint and the files are written whole, so that a resumed run leaves the files
-    of an uninterrupted one.
+    The rows are part of the checkpoint and both files are rewritten in every epoch. A resumed run therefore
+    leaves the files of an uninterrupted one.
     """
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
         self.metrics: list[dict[str, float]] = []
         self.sizes: list[dict[str, Any]] = []
-        self._began = 0.0
-        self._earlier = 0.0  # seconds of the sessions before this one
+        self._start = 0.0
+        self._earlier_seconds = 0.0  # Of the sessions before this one.
 
     @property
     def seconds(self) -> float:
         """Seconds of training and validation so far, all sessions together."""
-        return self.metrics[-1]["seconds"] if self.metrics else 0.0
+        if not self.metrics:
+            return 0.0
+        return self.metrics[-1]["seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Starts the clock."""
-        self._began, self._earlier = time.perf_counter(), self.seconds
+        """Start the clock."""
+        self._start = time.perf_counter()
+        self._earlier_seconds = self.seconds
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Adds the rows of the epoch and writes both files."""
-        epoch = trainer.current_epoch + 1
-        seconds = self._earlier + time.perf_counter() - self._began
-        row = {"epoch": epoch, "step": trainer.global_step, "seconds": round(seconds, 3)}
-        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
-        self.metrics.append(row | {name: float(value) for name, value in sorted(trainer.callback_metrics.items())})
-        found = sizes(pl_module.evaluated)
-        for layer, size in found.items():
-            axes = {f"size_{axis}": value for axis, value in enumerate(size)}
-            self.sizes.append({"epoch": epoch, "layer": layer, **axes})
-            for recorder in trainer.loggers:
-                values = {f"size/{layer}/{axis}": float(value) for axis, value in enumerate(size)}
-                recorder.log_metrics(values, step=trainer.global_step)
+        """Add the rows of the epoch and write both files."""
+        self.metrics.append(self._metrics_row(trainer))
         _write_csv(self.folder.metrics, self.metrics)
-        if found:
+        learned_sizes = sizes(pl_module.evaluated)
+        for layer, size in learned_sizes.items():
+            row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "layer": layer}
+            for axis, extent in enumerate(size):
+                row[f"size_{axis}"] = extent
+            self.sizes.append(row)
+            _log_size(trainer, layer, size)
+        if learned_sizes:
             _write_csv(self.folder.sizes, self.sizes)
 
+    def _metrics_row(self, trainer: Trainer) -> dict[str, float]:
+        seconds = self._earlier_seconds + time.perf_counter() - self._start
+        row = {
+            "epoch": trainer.current_epoch + 1,
+            "step": trainer.global_step,
+            "seconds": round(seconds, 3),
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+        }
+        for name, value in sorted(trainer.callback_metrics.items()):
+            row[name] = float(value)
+        return row
+
     def state_dict(self) -> dict[str, Any]:
-        """Rows so far."""
+        """Return the rows so far."""
         return {"metrics": self.metrics, "sizes": self.sizes}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Rows of the sessions before."""
-        self.metrics, self.sizes = list(state_dict["metrics"]), list(state_dict["sizes"])
+        """Restore the rows of the sessions before."""
+        self.metrics = list(state_dict["metrics"])
+        self.sizes = list(state_dict["sizes"])
 
 
 class KeepBest(lightning.Callback):
@@ -92,40 +112,50 @@ class KeepBest(lightning.Callback):
     def __init__(self, path: Path, info: WeightsInfo) -> None:
         self.path = path
         self.info = info
-        self.accuracy, self.loss, self.epoch = -math.inf, math.inf, 0
+        self.accuracy = -math.inf
+        self.loss = math.inf
+        self.epoch = 0
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Saves when this epoch is the best so far."""
-        metrics = trainer.callback_metrics
-        accuracy, loss = float(metrics["accuracy/validation"]), float(metrics["loss/validation"])
+        """Save the weights if this epoch is the best so far."""
+        accuracy = float(trainer.callback_metrics["accuracy/validation"])
+        loss = float(trainer.callback_metrics["loss/validation"])
         if (accuracy, -loss) > (self.accuracy, -self.loss):
-            self.accuracy, self.loss, self.epoch = accuracy, loss, trainer.current_epoch + 1
+            self.accuracy = accuracy
+            self.loss = loss
+            self.epoch = trainer.current_epoch + 1
             save_weights(self.path, pl_module.evaluated, self.info)
 
     def state_dict(self) -> dict[str, Any]:
-        """The best so far."""
-        return {"accuracy": self.accuracy, "loss": self.loss, "epoch": self.epoch}
+        """Return the best epoch so far."""
+        return {
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "epoch": self.epoch,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The best of the sessions before, if its weights are still there."""
-        if self.path.is_file():
-            self.accuracy, self.loss = state_dict["accuracy"], state_dict["loss"]
-            self.epoch = state_dict["epoch"]
+        """Restore the best epoch of the sessions before, if its weights still exist."""
+        if not self.path.is_file():
+            return
+        self.accuracy = state_dict["accuracy"]
+        self.loss = state_dict["loss"]
+        self.epoch = state_dict["epoch"]
 
 
 class SaveLast(lightning.Callback):
-    """Writes the checkpoint after every epoch; last of the callbacks, so that it holds their new state."""
+    """Writes the checkpoint after every epoch; the last of the callbacks, so that it stores their new state."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Saves the checkpoint."""
+        """Save the checkpoint."""
         trainer.save_checkpoint(self.path)
 
 
 class Progress(lightning.Callback):
-    """A bar over the whole run where stderr is a terminal; otherwise one log line per epoch.
+    """Draws a bar over the whole run if stderr is a terminal; otherwise logs one line per epoch.
 
     Args:
         bar: False never draws a bar.
@@ -137,39 +167,43 @@ class Progress(lightning.Callback):
         self._task: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Draws the bar, at the epoch a resumed run begins with."""
+        """Draw the bar, at the first epoch of a resumed run."""
         if self._wanted and sys.stderr.isatty():
             self._bar = _rich_bar()
-        if self._bar is not None:
-            total = int(trainer.estimated_stepping_batches)
-            text = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-            self._task = self._bar.add_task(text, total=total, completed=trainer.global_step, metrics="")
-            self._bar.start()
+        if self._bar is None:
+            return
+        self._task = self._bar.add_task(
+            _epoch_count(trainer),
+            total=int(trainer.estimated_stepping_batches),
+            completed=trainer.global_step,
+            metrics="",
+        )
+        self._bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: Any) -> None:
-        """Names the epoch."""
+        """Show the number of the epoch."""
         if self._bar is not None:
-            self._bar.update(self._task, description=f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+            self._bar.update(self._task, description=_epoch_count(trainer))
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        """Moves the bar."""
+        """Move the bar."""
         if self._bar is not None:
             self._bar.update(self._task, completed=trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Shows loss, accuracy and sizes of the epoch."""
+        """Show loss, accuracy and sizes of the epoch."""
         text = epoch_text(trainer, pl_module)
         if self._bar is not None:
             self._bar.update(self._task, metrics=text)
         else:
-            logger.info("epoch %d/%d  %s", trainer.current_epoch + 1, trainer.max_epochs or 0, text)
+            logger.info("%s  %s", _epoch_count(trainer), text)
 
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
-        """Leaves the finished bar on the screen."""
+        """Leave the finished bar on the screen."""
         self._stop()
 
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
-        """Gives the terminal back."""
+        """Release the terminal."""
         self._stop()
 
     def _stop(self) -> None:
@@ -179,14 +213,29 @@ class Progress(lightning.Callback):
 
 
 def epoch_text(trainer: Trainer, module: Classifier) -> str:
-    """``loss 0.1234  val 97.50 %  sizes 5-13``: an epoch in one short text."""
-    metrics = trainer.callback_metrics
-    text = f"loss {float(metrics['loss/train']):.4f}  val {100 * float(metrics['accuracy/validation']):.2f} %"
+    """Return an epoch as one short text: ``loss 0.1234  val 97.50 %  sizes 5-13``."""
+    loss = float(trainer.callback_metrics["loss/train"])
+    accuracy = float(trainer.callback_metrics["accuracy/validation"])
+    text = f"loss {loss:.4f}  val {100 * accuracy:.2f} %"
     extents = [extent for size in sizes(module.evaluated).values() for extent in size]
-    return f"{text}  sizes {min(extents)}-{max(extents)}" if extents else text
+    if not extents:
+        return text
+    return f"{text}  sizes {min(extents)}-{max(extents)}"
+
+
+def _epoch_count(trainer: Trainer) -> str:
+    """Return ``epoch 3/12``."""
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs or 0}"
+
+
+def _log_size(trainer: Trainer, layer: str, size: Sequence[int]) -> None:
+    values = {f"size/{layer}/{axis}": float(extent) for axis, extent in enumerate(size)}
+    for recorder in trainer.loggers:
+        recorder.log_metrics(values, step=trainer.global_step)
 
 
 def _rich_bar() -> Any:
+    """Return a progress bar on stderr, or None if rich is not installed."""
     try:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -203,9 +252,11 @@ def _rich_bar() -> Any:
     return RichProgress(*columns, console=Console(stderr=True), refresh_per_second=4)
 
 
-def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    columns: dict[str, None] = {}  # A dict keeps the order of first appearance.
+    for row in rows:
+        columns.update(dict.fromkeys(row))
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
+        writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(rows)

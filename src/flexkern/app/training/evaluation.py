@@ -1,4 +1,4 @@
-"""evaluate: test-set accuracy of a finished run or of a weights file."""
+"""evaluate: test accuracy of a finished run or of a weights file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..data import Task, load_task, normalise
 from .accuracy import count_correct
 from .recipe import read_recipe_file
 from .resolutions import accuracies_at
-from .weights import WeightsInfo, find_weights, load_weights
+from .weights import WeightsInfo, find_weights, load_weights, read_tensors
 
 
 def evaluate(
@@ -26,28 +26,37 @@ def evaluate(
     batch_size: int = 256,
     resolutions: Sequence[float] = (),
 ) -> dict[str, Any]:
-    """Rebuilds a model and measures it on the test set of its task.
+    """Rebuild a model and measure its accuracy on the test set of its task.
 
     Args:
-        run_or_weights: a run folder, a weights.safetensors file, or the name of weights that come with the
-            package.
-        data_dir: local copies of the data; by default where the run found them.
-        resolutions: scales at which test samples and kernels are also measured, see :func:`accuracies_at`.
+        run_or_weights: A run folder, a weights.safetensors file, or the name of weights in the package.
+        data_dir: Local copies of the data; by default those of the run.
+        resolutions: Scales at which the accuracy is also measured, see :func:`accuracies_at`.
+        batch_size: Largest number of samples in a batch.
 
     Returns:
-        accuracy, correct, n (test samples), task, model, parameters, sizes, weights (path); resolutions if asked for.
+        accuracy, correct, n (test samples), task, model, parameters, sizes, weights (path), and resolutions if
+        any are given.
 
     Raises:
-        FileNotFoundError: no such run or weights, or no data.
-        ValueError: a damaged file, or data of another shape than the model was made for.
+        FileNotFoundError: The run, the weights or the data do not exist.
+        ValueError: A file is damaged, or the data have another shape than the model takes.
     """
     path = find_weights(run_or_weights)
     model, info = load_weights(path)
     task = task_of_weights(path, info, data_dir)
     x = task.x_test
     if info.mean:
-        x = normalise(x, torch.tensor(info.mean), torch.tensor(info.std), task.lengths_test)
-    correct = count_correct(model, x, task, batch_size=batch_size)
+        mean = torch.tensor(info.mean)
+        std = torch.tensor(info.std)
+        x = normalise(x, mean, std, task.lengths_test)
+    correct = count_correct(
+        model,
+        x,
+        task.y_test,
+        transform=task.batch_transform,
+        batch_size=batch_size,
+    )
     result = {
         "accuracy": correct / len(x),
         "correct": correct,
@@ -64,52 +73,66 @@ def evaluate(
 
 
 def task_of_weights(path: Path, info: WeightsInfo, data_dir: str | Path | None = None) -> Task:
-    """The task of a weights file, by default from where its run found the data, with what the run stored."""
-    task = load_task(info.task, data_dir if data_dir is not None else _data_dir_of(path))
+    """Load the task of a weights file with the tensors that its run stored; by default from the run's data."""
+    if data_dir is None:
+        data_dir = _data_dir_of(path)
+    task = load_task(info.task, data_dir)
     _check_fit(task, info)
-    return with_extras(task, _extras_of(path))
+    return with_extras(task, _read_extras(path))
 
 
 def with_extras(task: Task, stored: dict[str, Tensor]) -> Task:
-    """``task`` with the stored permutation and suffix of a run instead of its own."""
-    order, own = stored.get("permutation"), task.extras.get("permutation")
-    if order is not None and own is not None and not torch.equal(order, own):
-        change = own.argsort()[order]  # undo our order, apply the stored one
-        task = replace(task, x_train=task.x_train[..., change], x_test=task.x_test[..., change])
-    return replace(task, extras={**task.extras, **stored})
+    """Return the task with the stored tensors of a run: its permutation, and the state of its batch transform."""
+    own_order = task.extras.get("permutation")
+    stored_order = stored.get("permutation")
+    if own_order is not None and stored_order is not None and not torch.equal(own_order, stored_order):
+        change = own_order.argsort()[stored_order]  # Undoes our order, then applies the stored one.
+        task = replace(
+            task,
+            x_train=task.x_train[..., change],
+            x_test=task.x_test[..., change],
+        )
+    transform = task.batch_transform.with_state(stored)
+    extras = dict(task.extras)
+    for name, tensor in stored.items():
+        if name not in transform.state():
+            extras[name] = tensor
+    return replace(task, extras=extras, batch_transform=transform)
 
 
 def _check_fit(task: Task, info: WeightsInfo) -> None:
-    have = (task.channels, task.classes)
-    want = (info.in_channels, len(info.class_names))
-    if have != want or len(task.shape) != len(info.shape):
+    classes = len(info.class_names)
+    axes = len(info.shape)
+    task_axes = len(task.shape)
+    if (task.channels, task.classes, task_axes) != (info.in_channels, classes, axes):
         raise ValueError(
-            f"these weights take {want[0]} channels, {len(info.shape)} axes and {want[1]} classes;"
-            f" task `{info.task}` has {have[0]} channels, {len(task.shape)} axes and {have[1]} classes."
+            f"these weights take {info.in_channels} channels, {axes} axes and {classes} classes;"
+            f" task `{info.task}` has {task.channels} channels, {task_axes} axes and {task.classes} classes."
         )
-    _check_names(task, info)
+    _check_class_names(task, info)
 
 
-def _check_names(task: Task, info: WeightsInfo) -> None:
-    """Classes are numbers to the model: under other names the same numbers would mean something else."""
-    for index, (have, want) in enumerate(zip(task.class_names, info.class_names, strict=True)):
-        if have != want:
-            raise ValueError(f"class {index} of task `{info.task}` is {have!r} here, but the weights learned {want!r}.")
+def _check_class_names(task: Task, info: WeightsInfo) -> None:
+    """Raise a ValueError if classes have other names: the model's class numbers would mean something else."""
+    for index, learned in enumerate(info.class_names):
+        name = task.class_names[index]
+        if name != learned:
+            raise ValueError(
+                f"class {index} of task `{info.task}` is {name!r} here, but the weights learned {learned!r}."
+            )
 
 
 def _data_dir_of(weights: Path) -> str | None:
     recipe = weights.parent / "recipe.yaml"
-    return read_recipe_file(recipe).data.dir if recipe.is_file() else None
+    if not recipe.is_file():
+        return None
+    return read_recipe_file(recipe).data.dir
 
 
-def _extras_of(weights: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
+def _read_extras(weights: Path) -> dict[str, Tensor]:
+    """Return the tensors that a run stored next to its weights."""
     path = weights.parent / "extras.safetensors"
     if not path.is_file():
         return {}
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file.") from error
+    tensors, _ = read_tensors(path)
+    return tensors

@@ -1,4 +1,4 @@
-"""fit: a recipe in, a finished run folder and its record out."""
+"""fit: train a recipe; leave a finished run folder and return its record."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -32,22 +33,22 @@ _EVAL_BATCH = 256
 
 
 def fit(recipe: Recipe, *, resume: bool = False, progress: bool = True) -> RunRecord:
-    """Trains as the recipe says, chooses the epoch on validation data, then touches the test set once.
+    """Train a recipe, choose the epoch on validation data, then measure the test accuracy once.
 
-    Everything is written under ``recipe.folder``: recipe.yaml, record.json, metrics.csv, sizes.csv,
-    TensorBoard events, last.ckpt, weights.safetensors (best epoch), extras.safetensors. An
-    earlier run there is replaced, unless ``resume``. Random state and thread count of the caller are left as
-    they were.
+    Everything is written to ``recipe.folder``: recipe.yaml, record.json, metrics.csv, sizes.csv, TensorBoard
+    events, last.ckpt, weights.safetensors (best epoch), extras.safetensors. An earlier run there is replaced
+    unless ``resume`` is given. Random state and thread count of the caller are restored.
 
     Args:
-        recipe: what to do.
-        resume: continue from last.ckpt; the result is that of an uninterrupted run. A finished run is
-            returned as is.
-        progress: draw a bar on a terminal; messages go to the logger ``flexkern.app.training`` either way.
+        recipe: The run.
+        resume: Continue from last.ckpt; the result equals that of an uninterrupted run. A finished run is
+            returned as it is.
+        progress: Draw a bar on a terminal; messages go to the logger ``flexkern.app.training`` in any case.
 
     Raises:
-        ValueError, FileNotFoundError: unusable data, options or checkpoint, or a loss that is not finite.
-        PermissionError: the run folder cannot be written.
+        FileNotFoundError: The data do not exist, or there is nothing to resume.
+        ValueError: Data, options or checkpoint cannot be used, or the loss is not finite.
+        PermissionError: The run folder cannot be written.
 
     Example:
         >>> record = fit(override(load_recipe("digits"), {"epochs": 1}))  # doctest: +SKIP
@@ -55,13 +56,14 @@ def fit(recipe: Recipe, *, resume: bool = False, progress: bool = True) -> RunRe
     folder = RunFolder(recipe.folder)
     if resume:
         check_resume(folder, recipe)
-        if (finished := _finished(folder, recipe)) is not None:
-            logger.info("%s is finished; for more, raise epochs.", folder.path)
+        finished = _finished_record(folder, recipe)
+        if finished is not None:
+            logger.info("%s is finished; to train longer, raise `epochs`.", folder.path)
             return finished
-        read_checkpoint(folder.checkpoint)  # a damaged one is refused before data are read
+        read_checkpoint(folder.checkpoint)  # Refuses a damaged checkpoint before data are read.
     open_folder(folder.path)
     try:
-        with _own_state(recipe), _quiet_lightning():
+        with _state_of_run(recipe), _quiet_lightning():
             return _run(recipe, folder, resume=resume, progress=progress)
     finally:
         folder.drop_if_empty()
@@ -69,36 +71,56 @@ def fit(recipe: Recipe, *, resume: bool = False, progress: bool = True) -> RunRe
 
 def _run(recipe: Recipe, folder: RunFolder, *, resume: bool, progress: bool) -> RunRecord:
     task = prepare_task(recipe)
-    split = split_task(task, recipe.data.validation, recipe.seed, train_share=recipe.data.train_share)
+    split = split_task(
+        task,
+        recipe.data.validation,
+        recipe.seed,
+        train_share=recipe.data.train_share,
+    )
     module, info = _build(recipe, task)
-    tables, best = Tables(folder), KeepBest(folder.weights, info)
-    callbacks = [StopOnBadLoss(), tables, best, Progress(bar=progress), SaveLast(folder.checkpoint)]
-    trainer = _trainer(recipe, folder, callbacks)
-    # Whatever can be wrong with recipe and data is known by now: only from here on is an earlier run replaced.
+    tables = Tables(folder)
+    best = KeepBest(folder.weights, info)
+    callbacks = [
+        StopOnBadLoss(),
+        tables,
+        best,
+        Progress(bar=progress),
+        SaveLast(folder.checkpoint),
+    ]
+    trainer = _build_trainer(recipe, folder, callbacks)
+    # All errors of recipe and data have been raised by now: only from here on is an earlier run replaced.
     if not resume and folder.clear():
         logger.info("replacing the earlier run in %s.", folder.path)
     save_recipe(folder, recipe)
-    if task.extras:
-        write_tensors(folder.extras, task.extras)
-    _train(trainer, module, recipe, split, folder.checkpoint if resume else None)
+    _save_extras(folder, task)
+    checkpoint = folder.checkpoint if resume else None
+    _train(trainer, module, recipe, split, checkpoint)
     model, _ = load_weights(folder.weights)
-    accuracy = count_correct(model, task.x_test, task) / len(task.x_test)
+    correct = count_correct(model, task.x_test, task.y_test, transform=task.batch_transform)
     record = RunRecord(
-        accuracy=accuracy,
+        accuracy=correct / len(task.x_test),
         validation_accuracy=best.accuracy,
         best_epoch=best.epoch,
         seconds=tables.seconds,
         folder=folder.path,
-        **_facts(recipe, split, model),
+        **_describe_run(recipe, split, model),
     )
     record.save()
     return record
 
 
 def prepare_task(recipe: Recipe) -> Task:
-    """The recipe's task, standardised if it says so."""
+    """Load the recipe's task, standardised if the recipe asks for it."""
     task = load_task(recipe.data.name, recipe.data.dir)
-    return standardise(task) if recipe.data.standardise else task
+    if not recipe.data.standardise:
+        return task
+    return standardise(task)
+
+
+def _save_extras(folder: RunFolder, task: Task) -> None:
+    tensors = {**task.extras, **task.batch_transform.state()}
+    if tensors:
+        write_tensors(folder.extras, tensors)
 
 
 def _build(recipe: Recipe, task: Task) -> tuple[Classifier, WeightsInfo]:
@@ -106,6 +128,11 @@ def _build(recipe: Recipe, task: Task) -> tuple[Classifier, WeightsInfo]:
     torch.manual_seed(recipe.seed)
     model = build_model(recipe.model.name, options, task.channels, task.classes)
     _try_one_sample(model, task, recipe.model.name)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    if recipe.data.standardise:
+        mean = tuple(task.extras["mean"].tolist())
+        std = tuple(task.extras["std"].tolist())
     info = WeightsInfo(
         model=recipe.model.name,
         options=options,
@@ -113,8 +140,8 @@ def _build(recipe: Recipe, task: Task) -> tuple[Classifier, WeightsInfo]:
         class_names=task.class_names,
         shape=task.shape,
         task=recipe.data.name,
-        mean=tuple(task.extras["mean"].tolist()) if recipe.data.standardise else (),
-        std=tuple(task.extras["std"].tolist()) if recipe.data.standardise else (),
+        mean=mean,
+        std=std,
     )
     module = Classifier(
         model,
@@ -123,23 +150,24 @@ def _build(recipe: Recipe, task: Task) -> tuple[Classifier, WeightsInfo]:
         seed=recipe.seed,
         augment=recipe.data.augment,
         augment_share=recipe.data.augment_share,
-        complete=task.complete,
+        transform=task.batch_transform,
     )
     return module, info
 
 
 @torch.no_grad()
 def _try_one_sample(model: nn.Module, task: Task, name: str) -> None:
-    """Refuses a model that cannot take the task's samples before anything is written."""
+    """Raise a ValueError if a model cannot take the task's samples, before anything is written."""
+    sample = task.batch_transform(task.x_train[:1])
     try:
-        model.eval()(task.complete(task.x_train[:1]))
+        model.eval()(sample)
     except (RuntimeError, ValueError) as error:
         shape = (task.channels, *task.shape)
         raise ValueError(f"model `{name}` cannot take samples of shape {shape}: {error}") from error
     model.train()
 
 
-def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> lightning.Trainer:
+def _build_trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> lightning.Trainer:
     try:
         return lightning.Trainer(
             accelerator=recipe.accelerator,
@@ -160,9 +188,17 @@ def _trainer(recipe: Recipe, folder: RunFolder, callbacks: list[Any]) -> lightni
         raise ValueError(f"`accelerator` {recipe.accelerator} cannot be used here: {error}") from error
 
 
-def _train(trainer: lightning.Trainer, module: Classifier, recipe: Recipe, split: Split, checkpoint: Any) -> None:
-    train = Batches(*split.train, recipe.batch_size, seed=recipe.seed)
-    validation = Batches(*split.validation, _EVAL_BATCH)
+def _train(
+    trainer: lightning.Trainer,
+    module: Classifier,
+    recipe: Recipe,
+    split: Split,
+    checkpoint: Path | None,
+) -> None:
+    x_train, y_train = split.train
+    x_validation, y_validation = split.validation
+    train = Batches(x_train, y_train, recipe.batch_size, seed=recipe.seed)
+    validation = Batches(x_validation, y_validation, _EVAL_BATCH)
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(module, train, validation, ckpt_path=checkpoint)
@@ -172,8 +208,8 @@ def _train(trainer: lightning.Trainer, module: Classifier, recipe: Recipe, split
         raise KeyboardInterrupt from None
 
 
-def _facts(recipe: Recipe, split: Split, model: nn.Module) -> dict[str, Any]:
-    """The part of a record that is no result."""
+def _describe_run(recipe: Recipe, split: Split, model: nn.Module) -> dict[str, Any]:
+    """Return the fields of a record that are known before training."""
     return {
         "name": recipe.name,
         "task": recipe.data.name,
@@ -188,24 +224,27 @@ def _facts(recipe: Recipe, split: Split, model: nn.Module) -> dict[str, Any]:
     }
 
 
-def _finished(folder: RunFolder, recipe: Recipe) -> RunRecord | None:
+def _finished_record(folder: RunFolder, recipe: Recipe) -> RunRecord | None:
+    """Return the record of a run that has all the epochs of the recipe."""
     if not folder.record.is_file():
         return None
     record = RunRecord.load(folder.path)
-    return record if record.epochs >= recipe.epochs else None
+    if record.epochs < recipe.epochs:
+        return None
+    return record
 
 
 class _Events(lightning.loggers.TensorBoardLogger):
-    """TensorBoard events straight in the run folder, without an hparams.yaml beside recipe.yaml."""
+    """TensorBoard events directly in the run folder, without the hparams.yaml of Lightning."""
 
     def save(self) -> None:
-        """Events are flushed by the writer."""
+        """Flush the writer."""
         self.experiment.flush()
 
 
 @contextmanager
-def _own_state(recipe: Recipe) -> Iterator[None]:
-    """Seeds and threads of the recipe inside, those of the caller outside."""
+def _state_of_run(recipe: Recipe) -> Iterator[None]:
+    """Use the thread count of the recipe inside; restore random state and threads of the caller afterwards."""
     threads = torch.get_num_threads()
     with torch.random.fork_rng():
         try:
@@ -218,15 +257,17 @@ def _own_state(recipe: Recipe) -> Iterator[None]:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Hides Lightning's notes on devices, tips and data loaders; errors and other warnings pass."""
-    loggers = [logging.getLogger(f"lightning.{part}") for part in ("pytorch", "fabric")]
-    levels = [item.level for item in loggers]
+    """Hide Lightning's notes on devices, tips and data loaders; errors and other warnings pass."""
+    levels = {}
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        lightning_logger = logging.getLogger(name)
+        levels[lightning_logger] = lightning_logger.level
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"lightning\.")
-        for item in loggers:
-            item.setLevel(logging.ERROR)
+        for lightning_logger in levels:
+            lightning_logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            for item, level in zip(loggers, levels, strict=True):
-                item.setLevel(level)
+            for lightning_logger, level in levels.items():
+                lightning_logger.setLevel(level)

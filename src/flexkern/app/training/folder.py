@@ -1,4 +1,4 @@
-"""The run folder: its files by name, opened so that nothing fails after hours of training."""
+"""The run folder: its files by name, and checks that spare a failure after hours of training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from flexkern._support.atomic import write_text
 
 from .recipe import Recipe, read_recipe_file
 
-# Keys a resumed run may change: they do not alter what was trained so far.
-_FREE = ("about", "epochs", "out", "threads", "accelerator", "data.dir")
+_MAY_CHANGE = ("about", "epochs", "out", "threads", "accelerator", "data.dir")
+"""Keys that a resumed run may change: they do not alter what was trained so far."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths of everything a run writes."""
+    """Paths of all files of a run."""
 
     path: Path
 
@@ -28,66 +28,76 @@ class RunFolder:
 
     @property
     def record(self) -> Path:
-        """What the finished run leaves behind."""
+        """The record of the finished run."""
         return self.path / "record.json"
 
     @property
     def checkpoint(self) -> Path:
-        """State after the last epoch, for ``--resume``."""
+        """The state after the last epoch, for ``--resume``."""
         return self.path / "last.ckpt"
 
     @property
     def weights(self) -> Path:
-        """Weights of the best epoch."""
+        """The weights of the best epoch."""
         return self.path / "weights.safetensors"
 
     @property
     def extras(self) -> Path:
-        """Tensors of the task that a run needs to be repeated."""
+        """Tensors of the task that are needed to repeat the run."""
         return self.path / "extras.safetensors"
 
     @property
     def metrics(self) -> Path:
-        """One row per epoch."""
+        """A table with one row per epoch."""
         return self.path / "metrics.csv"
 
     @property
     def sizes(self) -> Path:
-        """One row per epoch and layer."""
+        """A table with one row per epoch and layer."""
         return self.path / "sizes.csv"
 
     @property
     def figure(self) -> Path:
-        """Learned windows by depth."""
+        """The learned windows by depth."""
         return self.path / "windows.png"
 
     def clear(self) -> bool:
-        """Deletes the files of an earlier run, and only those; True if there were any.
+        """Delete the files of an earlier run, and only those; return whether there were any.
 
         Raises:
-            ValueError: files of these names are there, but nothing tells that a run wrote them.
+            ValueError: Files of these names exist, but nothing shows that a run wrote them.
         """
         events = list(self.path.glob("events.out.tfevents.*"))
-        named = (self.record, self.recipe, self.checkpoint, self.weights, self.extras)
-        drawn = (self.metrics, self.sizes, self.figure)
-        old = [path for path in (*named, *drawn, *events) if path.is_file()]
-        if old and not (events or self.record.is_file() or self.checkpoint.is_file()):
-            raise ValueError(f"{old[0]} is not of a run of ours and would be overwritten; choose another --out.")
-        for path in old:  # the record goes first: a folder with a record is a finished run
+        candidates = [
+            self.record,  # Deleted first: a folder with a record is a finished run.
+            self.recipe,
+            self.checkpoint,
+            self.weights,
+            self.extras,
+            self.metrics,
+            self.sizes,
+            self.figure,
+            *events,
+        ]
+        existing = [path for path in candidates if path.is_file()]
+        written_by_run = bool(events) or self.record.is_file() or self.checkpoint.is_file()
+        if existing and not written_by_run:
+            raise ValueError(f"{existing[0]} is not of a run of ours and would be overwritten; choose another --out.")
+        for path in existing:
             path.unlink()
-        return bool(old)
+        return bool(existing)
 
     def drop_if_empty(self) -> None:
-        """Removes the folder if nothing was written: a refused run leaves no trace."""
+        """Remove the folder if it is empty, so that a refused run leaves no trace."""
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
 
 
 def open_folder(path: str | Path) -> RunFolder:
-    """Makes the folder and proves that files can be written there, before any work is done.
+    """Create the folder and check that files can be written there, before any work is done.
 
     Raises:
-        PermissionError: it cannot be made or written; the message names it and says what to do.
+        PermissionError: The folder cannot be created or written; the message names it and the remedy.
     """
     path = Path(path)
     try:
@@ -103,36 +113,42 @@ def open_folder(path: str | Path) -> RunFolder:
 
 
 def save_recipe(folder: RunFolder, recipe: Recipe) -> None:
-    """Writes ``recipe.yaml``."""
+    """Write ``recipe.yaml``."""
     write_text(folder.recipe, recipe.to_yaml())
 
 
 def check_resume(folder: RunFolder, recipe: Recipe) -> None:
-    """Refuses to resume without a checkpoint, or with a recipe that would not continue the same run.
+    """Check that there is a checkpoint and that the recipe continues the same run.
 
     Raises:
-        FileNotFoundError: there is nothing to resume.
-        ValueError: a key differs from the run's own recipe; the message names the first one.
+        FileNotFoundError: There is nothing to resume.
+        ValueError: A key differs from the run's own recipe; the message names the first one.
     """
     if not folder.checkpoint.is_file():
         raise FileNotFoundError(f"nothing to resume in {folder.path}: there is no {folder.checkpoint.name}.")
     if not folder.recipe.is_file():
         return
-    before = read_recipe_file(folder.recipe)
-    old, new = _flat(before.to_dict()), _flat(recipe.to_dict())
-    for key in [*old, *(key for key in new if key not in old)]:
-        if key not in _FREE and old.get(key) != new.get(key):
-            raise ValueError(
-                f"cannot resume {folder.path}: `{key}` was {old.get(key)!r} and is now {new.get(key)!r};"
-                " use the run's own value, or train without --resume."
-            )
+    stored_recipe = read_recipe_file(folder.recipe)
+    stored = _flatten(stored_recipe.to_dict())
+    current = _flatten(recipe.to_dict())
+    for key in {**stored, **current}:
+        if key in _MAY_CHANGE or stored.get(key) == current.get(key):
+            continue
+        raise ValueError(
+            f"cannot resume {folder.path}: `{key}` was {stored.get(key)!r} and is now {current.get(key)!r};"
+            " use the run's own value, or train without --resume."
+        )
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested dict as one with dotted keys; tuples become lists."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
+        name = prefix + key
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= _flatten(value, f"{name}.")
+        elif isinstance(value, tuple):
+            flat[name] = list(value)
         else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+            flat[name] = value
     return flat

@@ -1,4 +1,4 @@
-"""The test set at other resolutions than a model was trained at, with kernels that follow or do not."""
+"""Test accuracy at other resolutions than a model was trained at, with kernels resampled or not."""
 
 from __future__ import annotations
 
@@ -19,32 +19,55 @@ from .accuracy import count_correct
 def accuracies_at(
     model: nn.Module, x: Tensor, task: Task, scales: Sequence[float], *, batch_size: int = 256
 ) -> list[dict[str, Any]]:
-    """Test accuracy with all samples ``x`` resized, band-limited, by each scale, and the kernels with them.
+    """Measure the test accuracy with samples ``x`` resized, band-limited, by each scale, and kernels with them.
 
     Returns:
         Per scale: scale, shape (of a sample), accuracy, correct, n, sizes (of the kernels).
 
     Raises:
-        ValueError: for a scale that leaves no sample of a signal or a kernel, for models that take one size only, and
-            for tasks whose samples cannot be resized: permuted or padded series.
+        ValueError: A scale leaves no sample of a signal or a kernel, the model takes one size only, or the samples
+            of the task cannot be resized: permuted or padded series.
     """
-    if task.lengths_test is not None or {"permutation", "suffix"} & set(task.extras):
+    if not _can_resize(task):
         raise ValueError(f"task `{task.name}` has permuted or padded series, which have no other resolution.")
-    found = []
+    rows = []
     for scale in scales:
-        shape = [round(n * scale) for n in x.shape[2:]]
-        if min(shape) < 1:
-            raise ValueError(f"`resolution` {scale:g} leaves nothing of samples of {tuple(x.shape[2:])}.")
-        exact = tuple(new / old for new, old in zip(shape, x.shape[2:], strict=True))
-        changed = at_resolution(model, exact)
-        try:
-            correct = count_correct(changed, resize_bandlimited(x, shape), task, batch_size=batch_size)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            text = " ".join(str(error).split())
-            raise ValueError(f"the model does not take samples of {tuple(shape)}: {text}") from error
-        kernels = {name: list(size) for name, size in sizes(changed).items()}
-        row = {"scale": scale, "shape": shape, "accuracy": correct / len(x), "correct": correct, "n": len(x)}
-        found.append({**row, "sizes": kernels})
-    return found
+        row = _measure_scale(model, x, task.y_test, scale, batch_size)
+        rows.append(row)
+    return rows
+
+
+def _can_resize(task: Task) -> bool:
+    permuted = "permutation" in task.extras
+    transformed = bool(task.batch_transform.state())
+    return task.lengths_test is None and not permuted and not transformed
+
+
+def _measure_scale(
+    model: nn.Module,
+    x: Tensor,
+    labels: Tensor,
+    scale: float,
+    batch_size: int,
+) -> dict[str, Any]:
+    shape = [round(extent * scale) for extent in x.shape[2:]]
+    if min(shape) < 1:
+        raise ValueError(f"`resolution` {scale:g} leaves nothing of samples of {tuple(x.shape[2:])}.")
+    exact_scales = tuple(extent / old for extent, old in zip(shape, x.shape[2:], strict=True))
+    resampled = at_resolution(model, exact_scales)
+    resized = resize_bandlimited(x, shape)
+    try:
+        correct = count_correct(resampled, resized, labels, batch_size=batch_size)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"the model does not take samples of {tuple(shape)}: {reason}") from error
+    return {
+        "scale": scale,
+        "shape": shape,
+        "accuracy": correct / len(x),
+        "correct": correct,
+        "n": len(x),
+        "sizes": {name: list(size) for name, size in sizes(resampled).items()},
+    }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 import types
@@ -11,9 +10,18 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from flexkern._support.nearest import nearest
+
 _Config = TypeVar("_Config", bound="Checked")
-# YAML 1.1 reads 1e-2 (no dot) as text; people mean a number.
+# YAML 1.1 reads 1e-2 (no dot) as text, though a number is meant.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)[eE][+-]?\d+")
+_TYPE_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    Mapping: "a mapping",
+}
 
 
 def note(
@@ -23,12 +31,17 @@ def note(
     above: float | None = None,
     below: float | None = None,
 ) -> dict[str, Any]:
-    """Metadata of a setting: help text and range, ``low <= value``, ``above < value``, ``value < below``."""
-    return {"help": text, "low": low, "above": above, "below": below}
+    """Return the metadata of a setting: help text and range, ``low <= value``, ``above < value``, ``value < below``."""
+    return {
+        "help": text,
+        "low": low,
+        "above": above,
+        "below": below,
+    }
 
 
 class Checked:
-    """Base of frozen dataclasses: every field is checked for type and range when it is made."""
+    """Base of frozen dataclasses whose fields are checked for type and range when they are created."""
 
     section: ClassVar[str] = ""
 
@@ -40,102 +53,110 @@ class Checked:
         hints = typing.get_type_hints(type(self))
         for item in dataclasses.fields(self):  # type: ignore[arg-type]
             key = self.section + item.name
-            value = convert(getattr(self, item.name), hints[item.name], key)
+            value = getattr(self, item.name)
+            value = convert(value, hints[item.name], key)
             check_range(value, item.metadata, key)
             object.__setattr__(self, item.name, value)
 
     @classmethod
     def build(cls: type[_Config], values: Mapping[str, Any]) -> _Config:
-        """Instance from a mapping; a missing key without default is a ``ValueError`` that names it."""
+        """Create an instance from a mapping; a missing key without default is a ``ValueError`` that names it."""
         for item in dataclasses.fields(cls):  # type: ignore[arg-type]
-            required = item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-            if required and item.name not in values:
+            has_default = item.default is not dataclasses.MISSING
+            has_factory = item.default_factory is not dataclasses.MISSING
+            if item.name not in values and not has_default and not has_factory:
                 raise ValueError(f"missing key `{cls.section}{item.name}` ({item.metadata['help']}).")
         return cls(**values)
 
 
 def convert(value: Any, hint: Any, key: str) -> Any:
-    """``value`` as the type ``hint``, without lossy conversions; else a ``ValueError`` naming ``key``."""
+    """Convert ``value`` to the type ``hint`` without loss; otherwise raise a ``ValueError`` that names ``key``."""
     if isinstance(hint, types.UnionType):
         if value is None:
             return None
-        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+        hint = _without_none(hint)
     if hint == tuple[str, ...]:
-        return _strings(value, key)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return _to_texts(value, key)
+    is_bool = isinstance(value, bool)
+    if hint is float and isinstance(value, int) and not is_bool:
         return float(value)
     if hint is int and isinstance(value, float) and value.is_integer():
         return int(value)
     expected = typing.get_origin(hint) or hint
-    if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
-        raise ValueError(f"`{key}` must be {_WORDS.get(expected, expected.__name__)}, got {value!r}.")
+    if not isinstance(value, expected) or (is_bool and expected is not bool):
+        type_name = _TYPE_NAMES.get(expected, expected.__name__)
+        raise ValueError(f"`{key}` must be {type_name}, got {value!r}.")
     return value
 
 
-_WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Mapping: "a mapping"}
+def _without_none(hint: types.UnionType) -> Any:
+    """Return the type T of the hint ``T | None``."""
+    for option in typing.get_args(hint):
+        if option is not type(None):
+            return option
+    raise TypeError(f"the hint {hint} allows None only.")
 
 
-def _strings(value: Any, key: str) -> tuple[str, ...]:
+def _to_texts(value: Any, key: str) -> tuple[str, ...]:
     if value is None:
         return ()
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, (list, tuple)) or not all(isinstance(item, str) for item in items):
+    if isinstance(value, str):
+        return (value,)
+    is_list = isinstance(value, (list, tuple))
+    if not is_list or not all(isinstance(item, str) for item in value):
         raise ValueError(f"`{key}` must be a list of texts, got {value!r}.")
-    return tuple(items)
+    return tuple(value)
 
 
 def check_range(value: Any, limits: Mapping[str, Any], key: str) -> None:
-    """``ValueError`` unless ``value`` is None, not a number, or inside the range that :func:`note` states."""
+    """Raise a ``ValueError`` if a number is outside the range of its :func:`note`; ignore other values."""
     if not isinstance(value, (int, float)) or isinstance(value, bool):
         return
     if not math.isfinite(value):
         raise ValueError(f"`{key}` must be finite, got {value}.")
-    low, above, below = (limits.get(name) for name in ("low", "above", "below"))
+    low = limits.get("low")
+    above = limits.get("above")
+    below = limits.get("below")
     rules = []
+    in_range = True
     if low is not None:
-        rules.append((value >= low, f"at least {low:g}"))
+        rules.append(f"at least {low:g}")
+        in_range = in_range and value >= low
     if above is not None:
-        rules.append((value > above, f"above {above:g}"))
+        rules.append(f"above {above:g}")
+        in_range = in_range and value > above
     if below is not None:
-        rules.append((value < below, f"below {below:g}"))
-    if not all(fits for fits, _ in rules):
-        raise ValueError(f"`{key}` must be {' and '.join(words for _, words in rules)}, got {value:g}.")
+        rules.append(f"below {below:g}")
+        in_range = in_range and value < below
+    if not in_range:
+        raise ValueError(f"`{key}` must be {' and '.join(rules)}, got {value:g}.")
 
 
 def number_like(value: Any) -> Any:
-    """Texts such as ``1e-2`` to floats, at any depth."""
+    """Convert texts such as ``1e-2`` to floats, at any depth of mappings and lists."""
     if isinstance(value, Mapping):
         return {key: number_like(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [number_like(item) for item in value]
-    return float(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value)
+    return value
 
 
 def unknown_key(key: str, known: Iterable[str]) -> ValueError:
-    """The error of an unknown key, with the nearest known one, or with all of them when none is near."""
+    """Return the error of an unknown key, with the nearest known key, or with all of them if none is near."""
     known = list(known)
-    hint = nearest(key, known)
-    return ValueError(
-        f"unknown key `{key}`; did you mean `{hint}`?" if hint else f"unknown key `{key}`; known: {', '.join(known)}."
-    )
-
-
-def nearest(key: str, known: Iterable[str]) -> str | None:
-    """The most similar of ``known``, by the last part of dotted keys first; None when nothing is near."""
-
-    def likeness(a: str, b: str) -> float:
-        return difflib.SequenceMatcher(None, a, b).ratio()
-
-    def score(candidate: str) -> tuple[float, float]:
-        return likeness(key.rpartition(".")[2], candidate.rpartition(".")[2]), likeness(key, candidate)
-
-    best = max(known, key=score, default=None)
-    return best if best is not None and max(score(best)) >= 0.6 else None
+    suggestion = nearest(key, known)
+    if suggestion is None:
+        return ValueError(f"unknown key `{key}`; known: {', '.join(known)}.")
+    return ValueError(f"unknown key `{key}`; did you mean `{suggestion}`?")
 
 
 def model_option_names(name: str) -> list[str]:
-    """Options a recipe may give to the model ``name``; empty when there is no such model."""
+    """Return the options that a recipe may give to the model ``name``; none if there is no such model."""
     from flexkern.models import list_models, model_options
 
-    known = model_options(name) if name in list_models() else []
-    return [option for option in known if option not in ("in_channels", "classes")]
+    if name not in list_models():
+        return []
+    options = model_options(name)
+    return [option for option in options if option not in ("in_channels", "classes")]

@@ -41,7 +41,7 @@ def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
     if engine == "direct":
         if not problem.channels_last or len(problem.signal) == 1:
             yield _chunk_direct(problem, PassPlan("direct"))
-        if len(problem.signal) > 1:
+        if len(problem.signal) > 1 and (problem.channels_last or not _is_strided_pointwise(problem)):
             yield _chunk_direct(problem, PassPlan("direct", channels_last=True))
     elif engine == "fft":
         lengths = tuple(fast_length(length) for length in problem.minimum_lengths)
@@ -51,6 +51,16 @@ def candidates(problem: ConvProblem, engine: str) -> Iterator[PassPlan]:
             yield _chunk_spectral(problem, plan)
     else:
         yield from _tiled_plans(problem)
+
+
+def _is_strided_pointwise(problem: ConvProblem) -> bool:
+    """Return whether a 1x1 kernel has a stride.
+
+    oneDNN 3.12 (torch 2.13) corrupts memory in the weight gradient of such a convolution with up to five input
+    channels in channels-last layout, on processors with AVX2 but no AVX-512. Inputs are therefore never converted to
+    that layout here.
+    """
+    return max(problem.kernel) == 1 and max(problem.stride) > 1
 
 
 def _chunk_direct(problem: ConvProblem, plan: PassPlan) -> PassPlan:

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from ..._support.tracing import compiling
-from ..plan import PASSES, ConvProblem, PassPlan, Plan
+from ..._support.tracing import compiling, constant_when_traced
+from ..plan import PASSES, ConvProblem, Padding, PassPlan, Plan
+from . import machine
 from .candidates import ENGINES, candidates, longest_matrix_axis
 from .cost_model import CostModel
 from .machine import load_costs
@@ -16,6 +17,9 @@ from .machine import load_costs
 TRACED_BATCH = 16
 """Batch for which compiled code is planned."""
 GRADIENTS = PASSES[1:]
+
+Geometry = tuple[tuple[int, ...], Padding, tuple[int, ...], int]
+"""Stride, padding, dilation and groups."""
 
 
 def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
@@ -48,7 +52,65 @@ def plan_conv(problem: ConvProblem, engine: str = "auto") -> Plan:
     )
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def plan_shapes(
+    input: tuple[int, ...],
+    weight: tuple[int, ...],
+    geometry: Geometry,
+    features: int = 0,
+    *,
+    channels_last: bool = False,
+    engine: str = "auto",
+) -> Plan:
+    """Return the plan for the shapes of an input and a weight; plans are cached, as planning may take longer than they.
+
+    ``features`` is the number of features of a factored weight, 0 for a dense one. See :func:`plan_conv`.
+
+    Raises:
+        ValueError: for shapes that do not match, and as :func:`plan_conv`.
+
+    Example:
+        >>> plan_shapes((8, 3, 32, 32), (16, 3, 5, 5), ((1, 1), ((2, 2), (2, 2)), (1, 1), 1)).problem.output_size
+        (32, 32)
+    """
+    if compiling():
+        return _plan_shapes(input, weight, geometry, features, channels_last, engine)
+    costs = (torch.get_num_threads(), machine.costs_version)
+    return _cached_shapes(input, weight, geometry, features, channels_last, engine, costs)
+
+
+def _plan_shapes(
+    input: tuple[int, ...],
+    weight: tuple[int, ...],
+    geometry: Geometry,
+    features: int,
+    channels_last: bool,
+    engine: str,
+) -> Plan:
+    stride, padding, dilation, groups = geometry
+    _check_shapes(input, weight, groups)
+    problem = ConvProblem(
+        input[0],
+        input[1],
+        weight[0],
+        input[2:],
+        weight[2:],
+        stride,
+        padding,
+        dilation,
+        groups,
+        features,
+        channels_last,
+    )
+    return plan_conv(problem, engine)
+
+
+@functools.lru_cache(maxsize=4096)
+def _cached_shapes(*arguments: Any) -> Plan:
+    """Return the plan; the last argument names the constants in use."""
+    return _plan_shapes(*arguments[:-1])
+
+
+@constant_when_traced
 def _traced_plan(*arguments: Any) -> Plan:
     """Return the plan of compiled code, which serves all batches and contiguous inputs."""
     *sizes, engine = arguments
@@ -105,6 +167,28 @@ def _check_fit(problem: ConvProblem) -> None:
         f"the kernel spans {problem.extent} samples but the padded signal only {tuple(padded)}; "
         "add `padding` or lower `kernel_size`."
     )
+
+
+def _check_shapes(
+    input: tuple[int, ...],
+    weight: tuple[int, ...],
+    groups: int,
+) -> None:
+    """Raise a ValueError for shapes that do not match."""
+    axes = len(weight) - 2
+    if axes not in (1, 2, 3) or len(input) != axes + 2:
+        raise ValueError(
+            "`input` and `weight` must have shapes (B, C, *S) and (O, I, *K) with one to three axes, "
+            f"got {input} and {weight}."
+        )
+    if min(weight[2:]) < 1:
+        raise ValueError(f"the kernel must have at least one sample per axis, got `weight` of shape {weight}.")
+    if 0 in weight[:2]:
+        raise ValueError(f"`weight` must have at least one channel in and out, got shape {weight}.")
+    if groups < 1 or weight[0] % groups or input[1] != weight[1] * groups:
+        raise ValueError(
+            f"`groups` must divide the channels: input {input} and weight {weight} do not fit groups {groups}."
+        )
 
 
 def _seconds(plan: PassPlan) -> float:

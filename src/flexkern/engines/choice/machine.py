@@ -12,6 +12,9 @@ from ..._support.atomic import write_json
 from ..._support.machine import processor_name
 from .cost_model import CostModel, constant_names
 
+costs_version = 0
+"""Number of times the constants may have changed in this process; part of the key of cached plans."""
+
 
 def machine_key() -> dict[str, object]:
     """Return what the constants depend on; a cache with another key is not used."""
@@ -39,7 +42,9 @@ def save_costs(costs: CostModel) -> Path:
 
 def forget_costs() -> None:
     """Make the next plan read the file again."""
+    global costs_version
     _load.cache_clear()
+    costs_version += 1
 
 
 def load_costs() -> CostModel:
