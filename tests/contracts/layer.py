@@ -282,7 +282,7 @@ class LayerContract:
             r"expects input of shape \(batch, channels, \d axes\)": x[0, 0],
             r"expects \d input channels, got \d": torch.cat([x, x[:, :1]], dim=1),
             r"expects floating-point input, got torch.int64": x.long(),
-            r"holds torch.float64 parameters but the input is torch.float32": x.float(),
+            r"has torch.float64 parameters but the input is torch.float32": x.float(),
         }
         for message, wrong in refused.items():
             with pytest.raises(ValueError, match=message):
