@@ -3,6 +3,7 @@
 import hypothesis
 import pytest
 import torch
+from _pytest.doctest import DoctestModule
 
 pytest.register_assert_rewrite(
     "contracts.engine",
@@ -29,6 +30,13 @@ def _shipped_costs(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def _seed():
     torch.manual_seed(0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file():
+    """Collect the examples of docstrings from the packages only: test modules have none."""
+    collectors = yield
+    return [collector for collector in collectors if not isinstance(collector, DoctestModule)]
 
 
 def pytest_generate_tests(metafunc):

@@ -6,6 +6,7 @@ import pkgutil
 import subprocess
 import sys
 import textwrap
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,25 @@ def test_no_circle_of_files():
 
     for name in edges:
         visit(name)
+
+
+def check_wheel(path):
+    """Check that a wheel holds the whole package with its data, and nothing else of the repository."""
+    with zipfile.ZipFile(path) as wheel:
+        names = set(wheel.namelist())
+    assert {name.split("/")[0] for name in names} == {"flexkern", f"flexkern-{flexkern.__version__}.dist-info"}
+    expected = {source.relative_to(ROOT.parent).as_posix() for source in ROOT.rglob("*.py")}
+    for pattern in ("py.typed", "engines/choice/costs.json", "app/recipes/*.yaml", "app/weights/*.safetensors"):
+        data = {source.relative_to(ROOT.parent).as_posix() for source in ROOT.glob(pattern)}
+        assert data, f"no file matches {pattern}"
+        expected |= data
+    assert not expected - names
+
+
+def test_the_wheel_holds_the_library_only(tmp_path, monkeypatch):
+    backend = pytest.importorskip("hatchling.build", reason="hatchling, which builds the wheel, is not installed")
+    monkeypatch.chdir(REPOSITORY)
+    check_wheel(tmp_path / backend.build_wheel(str(tmp_path)))
 
 
 def test_every_package_has_a_floor():

@@ -247,13 +247,18 @@ FORMS = {
 }
 
 
+BUDGETS = [(1, 1, 1), (100, 3, 1), (300, 5, 500), (2000, 16, 900)]
+
+
 class TestBlocks:
     """Values and gradients do not depend on the sizes of tiles and blocks."""
 
-    @pytest.mark.parametrize("squash", ["tanh", "gaussian", "softmax", "centred"])
-    @pytest.mark.parametrize("budget", [(1, 1, 1), (100, 3, 1), (300, 5, 500), (2000, 16, 900)])
+    @pytest.mark.parametrize("budget", BUDGETS)
     @pytest.mark.parametrize("name", FORMS)
-    def test_many_blocks(self, name, budget, squash):
+    def test_many_blocks(self, name, budget):
+        # A Latin square: every squash meets every budget, and every form meets every squash.
+        place = list(FORMS).index(name) + BUDGETS.index(budget)
+        squash = ("tanh", "gaussian", "softmax", "centred")[place % 4]
         problem = make(squash=squash, signal=(5, 6), generator=(2, 3), padding=1, batch=3, **FORMS[name])
         cotangent = torch.randn_like(problem.output())
         expected = problem.gradients(plain_adaptive_conv, cotangent)
@@ -263,9 +268,7 @@ class TestBlocks:
 
     def test_the_budgets_of_these_tests_cut_everywhere(self):
         cuts = set()
-        for options, budget in itertools.product(
-            FORMS.values(), [(1, 1, 1), (100, 3, 1), (300, 5, 500), (2000, 16, 900)]
-        ):
+        for options, budget in itertools.product(FORMS.values(), BUDGETS):
             spec = make(signal=(5, 6), padding=1, batch=1, **options).spec
             with budgets(*budget):
                 found = blocks._blocks(spec, 30, "cpu")
@@ -362,8 +365,9 @@ class TestBlocks:
 class TestGradients:
     @pytest.mark.parametrize("normalize", [False, True])
     @pytest.mark.parametrize("squash", SQUASHES)
-    @pytest.mark.parametrize("sharing", SHARINGS)
-    def test_gradcheck_and_gradgradcheck(self, sharing, squash, normalize):
+    def test_gradcheck_and_gradgradcheck(self, squash, normalize):
+        # TestTwin and TestBlocks compare every sharing with loops and with autograd's gradients.
+        sharing = SHARINGS[(SQUASHES.index(squash) + normalize) % 3]
         problem = make(sharing, squash, signal=(4,), kernel=(2,), normalize=normalize, batch=1)
         names = list(problem.tensors)
         leaves = tuple(one.requires_grad_() for one in problem.tensors.values())
@@ -485,18 +489,17 @@ class TestDtypesAndFormats:
         assert_all_match(*found)
 
     @pytest.mark.parametrize("way", WAYS)
-    @pytest.mark.parametrize("squash", SQUASHES)
-    @pytest.mark.parametrize("sharing", SHARINGS)
-    def test_empty_batch(self, sharing, squash, way):
-        problem = make(sharing, squash, channels=(4, 6), groups=2, signal=(6,), kernel=(3,), batch=0)
-        leaves = {name: one.requires_grad_() for name, one in problem.tensors.items()}
-        y = problem.output(WAYS[way], **leaves)
-        assert y.shape == (0, 6, 4)
-        y.sum().backward()
-        for name, leaf in leaves.items():
-            assert leaf.grad.count_nonzero() == 0, name
-        with torch.no_grad():
-            assert problem.output(WAYS[way]).shape == (0, 6, 4)
+    def test_empty_batch(self, way):
+        for sharing, squash in itertools.product(SHARINGS, SQUASHES):
+            problem = make(sharing, squash, channels=(4, 6), groups=2, signal=(6,), kernel=(3,), batch=0)
+            leaves = {name: one.requires_grad_() for name, one in problem.tensors.items()}
+            y = problem.output(WAYS[way], **leaves)
+            assert y.shape == (0, 6, 4), (sharing, squash)
+            y.sum().backward()
+            for name, leaf in leaves.items():
+                assert leaf.grad.count_nonzero() == 0, (sharing, squash, name)
+            with torch.no_grad():
+                assert problem.output(WAYS[way]).shape == (0, 6, 4), (sharing, squash)
 
     def test_inputs_are_left_alone(self):
         for squash in SQUASHES:
@@ -573,5 +576,6 @@ class TestOperator:
         torch.library.opcheck(torch.ops.flexkern.adaptive_conv, (*tensors, packed_spec))
         gradient = torch.randn_like(problem.output())
         given = tuple(None if one is None else one.detach() for one in tensors)
-        for needs in ([True, True], [True, False], [False, True]):
+        one_side = ([True, False], [False, True]) if name == next(iter(OPERATOR)) else ()
+        for needs in ([True, True], *one_side):
             torch.library.opcheck(torch.ops.flexkern.adaptive_conv_gradients, (gradient, *given, packed_spec, needs))

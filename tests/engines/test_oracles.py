@@ -1,5 +1,7 @@
 """The oracles themselves, compared with torch and with problems whose solution is known."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -22,12 +24,12 @@ def test_loops_taps_and_torch_agree(name):
 
 
 @EACH
-@pytest.mark.parametrize("tap", [0, 2, 4])
-@pytest.mark.parametrize("left", [0, 2, 4])
-def test_delta_shifts(engine, tap, left):
-    problem, x = Delta(5, tap), torch.randn(2, 1, 9, dtype=torch.float64)
-    y = convolve(x, problem.kernel(), padding=((left, 4 - left),), engine=engine)
-    assert_matches(y, problem.exact(x, left))
+def test_delta_shifts(engine):
+    x = torch.randn(2, 1, 9, dtype=torch.float64)
+    for tap, left in itertools.product((0, 2, 4), repeat=2):
+        problem = Delta(5, tap)
+        y = convolve(x, problem.kernel(), padding=((left, 4 - left),), engine=engine)
+        assert_matches(y, problem.exact(x, left), name=f"tap {tap}, left {left}")
 
 
 @EACH

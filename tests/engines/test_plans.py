@@ -44,7 +44,7 @@ def problem_of(case):
     return ConvProblem(batch, channels, out, tuple(signal), tuple(kernel), **case["options"])
 
 
-@pytest.mark.parametrize("name", EDGE_CASES)
+@pytest.mark.parametrize("name", ["rectangular", "depthwise", "stride_and_dilation", "three_axes"])
 @pytest.mark.parametrize("engine", ["auto", *ENGINES])
 def test_plan_is_frozen_plain_values(name, engine):
     plan = plan_conv(problem_of(EDGE_CASES[name]), engine)
@@ -73,16 +73,16 @@ def test_output_size_is_torch_s(name):
     assert problem_of(case).output_size == tuple(y.shape[2:])
 
 
-@pytest.mark.parametrize("name", EDGE_CASES)
 @pytest.mark.parametrize("engine", ["fft", "dft"])
-def test_lengths_are_no_longer_than_the_padded_signal_needs(name, engine):
-    problem = problem_of(EDGE_CASES[name])
-    for step in plan_conv(problem, engine).passes:
-        axes = zip(step.lengths, problem.signal, problem.padding, problem.extent, strict=True)
-        for length, n, (left, right), extent in axes:
-            assert length <= fast_length(n + max(left, 0) + max(right, 0) + extent)
-            if engine == "fft":
-                assert oracles.is_smooth(length)
+def test_lengths_are_no_longer_than_the_padded_signal_needs(engine):
+    for name, case in EDGE_CASES.items():
+        problem = problem_of(case)
+        for step in plan_conv(problem, engine).passes:
+            axes = zip(step.lengths, problem.signal, problem.padding, problem.extent, strict=True)
+            for length, n, (left, right), extent in axes:
+                assert length <= fast_length(n + max(left, 0) + max(right, 0) + extent), name
+                if engine == "fft":
+                    assert oracles.is_smooth(length), name
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -159,11 +159,11 @@ def test_groups_that_do_not_divide_the_channels_are_refused(groups):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", EDGE_CASES)
-def test_forced_engine_is_obeyed(engine, name):
-    plan = plan_conv(problem_of(EDGE_CASES[name]), engine)
-    assert [step.engine for step in plan.passes] == [engine] * 3
-    assert plan.engine == engine
+def test_forced_engine_is_obeyed(engine):
+    for name, case in EDGE_CASES.items():
+        plan = plan_conv(problem_of(case), engine)
+        assert [step.engine for step in plan.passes] == [engine] * 3, name
+        assert plan.engine == engine, name
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

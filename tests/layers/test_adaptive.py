@@ -167,7 +167,10 @@ def fit(model, x, target, steps=300):
     optimiser = torch.optim.Adam(model.parameters(), lr=0.05)
     for _ in range(steps):
         optimiser.zero_grad()
-        F.binary_cross_entropy_with_logits(model(x).flatten(), target).backward()
+        loss = F.binary_cross_entropy_with_logits(model(x).flatten(), target)
+        if loss < 0.05:  # all are classified correctly
+            break
+        loss.backward()
         optimiser.step()
     return ((model(x).flatten() > 0) == (target > 0)).float().mean().item()
 
@@ -246,10 +249,11 @@ def white(layer):
 
 class TestStart:
     @pytest.mark.parametrize("name", SUBJECTS)
-    @pytest.mark.parametrize("bias_generator", [True, False])
     @pytest.mark.parametrize("squash", ["tanh", "hardtanh", "gaussian"])
-    def test_white_noise_keeps_its_variance(self, squash, bias_generator, name):
+    def test_white_noise_keeps_its_variance(self, squash, name):
         dims, given, options = SUBJECTS[name]
+        # Every squash meets every subject, and half of them with a bias of the generator.
+        bias_generator = (list(SUBJECTS).index(name) + ["tanh", "hardtanh", "gaussian"].index(squash)) % 2 == 0
         options = {"squash": squash, "bias_generator": bias_generator, **options}
         assert rms(lambda: CLASSES[dims](*given, **options), white) == pytest.approx(1, rel=0.15)
 

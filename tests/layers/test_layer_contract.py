@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import flexkern
-from contracts.layer import LayerContract, embedded
+from contracts.layer import LayerContract, VariantContract, embedded
 from flexkern import (
     MLP,
     SIREN,
@@ -32,6 +32,10 @@ class FixedSize(LayerContract):
     learns_size = False
 
 
+class FixedSizeVariant(VariantContract):
+    learns_size = False
+
+
 class Separable(LayerContract):
     takes_groups = False
 
@@ -45,6 +49,7 @@ class Separable(LayerContract):
 
 
 class TestCKConv1d(FixedSize):
+    few = True
     cls, dims, options = CKConv1d, 1, {"generator": SMALL}
 
 
@@ -53,6 +58,7 @@ class TestCKConv2d(FixedSize):
 
 
 class TestCKConv3d(FixedSize):
+    few = True
     cls, dims, options = CKConv3d, 3, {"generator": SMALL}
 
 
@@ -69,6 +75,7 @@ class TestFlexConv3d(LayerContract):
 
 
 class TestSeparableFlexConv1d(Separable):
+    few = True
     cls, dims, options = SeparableFlexConv1d, 1, {"generator": SMALL}
 
 
@@ -77,10 +84,12 @@ class TestSeparableFlexConv2d(Separable):
 
 
 class TestSeparableFlexConv3d(Separable):
+    few = True
     cls, dims, options = SeparableFlexConv3d, 3, {"generator": SMALL}
 
 
 class TestCausalCKConv1d(FixedSize):
+    few = True
     cls, dims, options = CKConv1d, 1, {"generator": SIREN(hidden=4), "causal": True}
 
 
@@ -93,41 +102,31 @@ class TestCausalSeparableFlexConv1d(Separable):
     cls, dims, options = SeparableFlexConv1d, 1, {"generator": SMALL, "causal": True}
 
 
-class TestDepthwiseFlexConv2d(LayerContract):
+class TestDepthwiseFlexConv2d(VariantContract):
     cls, dims, options, channels = FlexConv2d, 2, {"generator": SMALL, "groups": 4}, (4, 4)
 
 
-class TestWindowPerChannel(LayerContract):
-    few = True
+class TestWindowPerChannel(VariantContract):
     cls, dims, options = FlexConv2d, 2, {"generator": SMALL, "window": GaussianWindow(per_channel=True)}
 
 
-class TestContinuousWindow(LayerContract):
-    few = True
-    cls, dims, options = FlexConv2d, 2, {"generator": SMALL, "window": GaussianWindow(continuous=True)}
-
-
-class TestPaperWindow(LayerContract):
-    few = True
+class TestPaperWindow(VariantContract):
     cls, dims, options = FlexConv2d, 2, {"generator": SMALL, "window": GaussianWindow(continuous=False)}
 
 
-class TestCausalPaperWindow(LayerContract):
-    few = True
+class TestCausalPaperWindow(VariantContract):
     cls, dims, options = FlexConv1d, 1, {"generator": SMALL, "window": GaussianWindow(continuous=False), "causal": True}
 
 
-class TestContinuousCausalWindowPerChannel(LayerContract):
-    few = True
+class TestCausalWindowPerChannel(VariantContract):
     cls, dims, options = (
         FlexConv1d,
         1,
-        {"generator": SMALL, "window": GaussianWindow(per_channel=True, continuous=True), "causal": True},
+        {"generator": SMALL, "window": GaussianWindow(per_channel=True), "causal": True},
     )
 
 
-class TestFixedCentreAndOneLearnedAxis(LayerContract):
-    few = True
+class TestFixedCentreAndOneLearnedAxis(VariantContract):
     cls, dims, options = (
         FlexConv2d,
         2,
@@ -144,33 +143,27 @@ class TestFixedCentreAndOneLearnedAxis(LayerContract):
         assert not isinstance(layer.window.centre, torch.nn.Parameter)
 
 
-class TestFlexTable(LayerContract):
-    few = True
+class TestFlexTable(VariantContract):
     cls, dims, options = FlexConv2d, 2, {"generator": "table"}
 
 
-class TestCoarseTablePerChannel(LayerContract):
-    few = True
+class TestCoarseTablePerChannel(VariantContract):
     cls, dims, options = FlexConv1d, 1, {"generator": Table(size=(3,)), "window": GaussianWindow(per_channel=True)}
 
 
-class TestTableIsAnOrdinaryConvolution(FixedSize):
-    few = True
+class TestTableIsAnOrdinaryConvolution(FixedSizeVariant):
     cls, dims, options = CKConv2d, 2, {"generator": "table"}
 
 
-class TestFlexPoints(LayerContract):
-    few = True
+class TestFlexPoints(VariantContract):
     cls, dims, options = FlexConv2d, 2, {"generator": Points(points=4)}
 
 
-class TestCausalPoints(FixedSize):
-    few = True
+class TestCausalPoints(FixedSizeVariant):
     cls, dims, options = CKConv1d, 1, {"generator": Points(points=4), "causal": True}
 
 
-class TestNormedMLP(LayerContract):
-    few = True
+class TestNormedMLP(VariantContract):
     cls, dims, options = FlexConv2d, 2, {"generator": MLP(hidden=4, norm=True, fourier=3, activation="gelu")}
 
 
