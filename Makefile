@@ -19,10 +19,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: env ## train a FlexNet on real digits and show what size its kernels learned
 	$(BIN)/flexkern train digits
 
-check: env ## lint and types
+check: env ## lint, types and style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/style.py src
 
 test: env ## the default tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 import oracles
 from flexkern.adaptive import AdaptiveSpec, adaptive_conv, adaptive_kernels, blocks, plain_adaptive_conv
-from flexkern.adaptive.compiled import traced_adaptive_conv
+from flexkern.adaptive.compiled import pack_spec, traced_adaptive_conv
 from flexkern.adaptive.patches import embed, unfold
 from flexkern.adaptive.spec import Window
 from tolerances import assert_all_match, assert_matches, float32_bound
@@ -572,15 +572,10 @@ class TestOperator:
         spec = problem.spec
         matrices = embed(leaves["weight"], leaves.get("bias"), spec).detach().requires_grad_()
         tensors = (leaves["padded"], matrices, leaves.get("gain"), leaves.get("scale"))
-        options = (
-            [*spec.kernel, *spec.generator, *spec.stride, *spec.dilation],
-            [spec.in_channels, spec.out_channels, spec.groups, int(spec.normalize)],
-            spec.sharing,
-            spec.squash,
-        )
-        torch.library.opcheck(torch.ops.flexkern.adaptive_conv, (*tensors, *options))
+        packed_spec = pack_spec(spec)
+        torch.library.opcheck(torch.ops.flexkern.adaptive_conv, (*tensors, packed_spec))
         gradient = torch.randn_like(problem.output())
         given = tuple(None if one is None else one.detach() for one in tensors)
         one_side = ([True, False], [False, True]) if name == next(iter(OPERATOR)) else ()
         for needs in ([True, True], *one_side):
-            torch.library.opcheck(torch.ops.flexkern.adaptive_conv_gradients, (gradient, *given, *options, needs))
+            torch.library.opcheck(torch.ops.flexkern.adaptive_conv_gradients, (gradient, *given, packed_spec, needs))

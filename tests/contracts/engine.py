@@ -1,4 +1,4 @@
-"""What every engine must hold: subclass EngineContract and name the engine."""
+"""The contract of every engine: subclass EngineContract and name the engine."""
 
 import functools
 import math
@@ -48,8 +48,8 @@ def summed_terms(plan: Plan) -> dict[str, float]:
     problem = plan.problem
     outputs = math.prod(problem.output_size)
     taps = math.prod(problem.kernel)
-    block = plan.weight_gradient.block or problem.output_size
-    tiles = math.prod(-(-count // size) for count, size in zip(problem.output_size, block, strict=True))
+    tile = plan.weight_gradient.tile or problem.output_size
+    tiles = math.prod(-(-count // size) for count, size in zip(problem.output_size, tile, strict=True))
 
     def count(step: PassPlan, products: int, per_frequency: int) -> int:
         return products if step.engine == "direct" else 3 * transform_terms(step) + per_frequency
@@ -132,7 +132,7 @@ def problems(draw) -> dict:
 
 
 def values_and_gradients(function: Callable[..., Tensor], arguments: tuple[Tensor, ...]) -> list[Tensor]:
-    """Result and its gradients with respect to every argument, for one fixed cotangent."""
+    """Return the result and its gradients with respect to every argument, for one fixed cotangent."""
     arguments = tuple(a.detach().requires_grad_() for a in arguments)
     result = function(*arguments)
     cotangent = torch.cos(torch.arange(result.numel(), dtype=torch.float64)).view(result.shape)
@@ -143,7 +143,7 @@ OPERATORS = {"convolution": "convolution", "convolution_backward": "convolution"
 
 
 class OperatorLog(TorchDispatchMode):
-    """Which kinds of work were done, forwards and backwards: ``kinds`` within {"convolution", "fft", "product"}."""
+    """Record the kinds of work done, forward and backward: ``kinds`` within {"convolution", "fft", "product"}."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,7 +158,7 @@ class OperatorLog(TorchDispatchMode):
 
 
 class EngineContract:
-    """An engine computes what nested loops compute. Subclasses state ``engine`` and the work it consists of."""
+    """An engine computes what nested loops compute. Subclasses set ``engine`` and the kinds of work that it does."""
 
     engine: ClassVar[str]
     uses: ClassVar[frozenset[str]] = frozenset()

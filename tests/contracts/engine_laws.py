@@ -1,4 +1,4 @@
-"""Identities that hold for every convolution, and what every engine refuses: subclass EngineLaws, name the engine."""
+"""Identities of every convolution, and errors of every engine: subclass EngineLaws and name the engine."""
 
 import math
 from typing import ClassVar
@@ -38,7 +38,7 @@ BAD_INPUT = {  # shapes and dtypes of input, weight (and bias), options, what th
 
 
 class EngineLaws:
-    """What can be tested without knowing a convolution's values."""
+    """Tests that need no expected values."""
 
     engine: ClassVar[str]
 
@@ -109,7 +109,7 @@ class EngineLaws:
 
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
     def test_non_finite_weight_is_refused_or_stays_where_torch_leaves_it(self, value):
-        """A transform would spread it over the whole output."""
+        """A transform would spread the value over the whole output."""
         x, weight = torch.randn(1, 2, 9), torch.randn(2, 2, 3)
         weight[1, 0, 2] = value
         if plan_conv(ConvProblem(1, 2, 2, (9,), (3,)), self.engine).engine == "direct":

@@ -1,4 +1,4 @@
-"""All plans that could be chosen, not only those that are: each is the same convolution, however it is cut up."""
+"""All plans that could be chosen compute the same convolution, however it is cut into tiles and chunks."""
 
 import dataclasses
 
@@ -28,19 +28,19 @@ def problem_of(problem: dict) -> ConvProblem:
     return ConvProblem(batch, channels, out, tuple(signal), tuple(kernel), **problem["options"])
 
 
-def check(given: dict, steps: list[PassPlan], *, features: int = 0) -> None:
-    """Each step, used for all three passes, against one tap at a time."""
-    out, per_group, *kernel = given["weight"]
-    shapes = [(out, per_group, features), (features, *kernel)] if features else [given["weight"]]
-    arguments = [torch.randn(shape, dtype=torch.float64) for shape in (given["input"], *shapes)]
+def check(problem: dict, steps: list[PassPlan], *, features: int = 0) -> None:
+    """Compare each step, used for all three passes, with a convolution of one tap at a time."""
+    out, per_group, *kernel = problem["weight"]
+    shapes = [(out, per_group, features), (features, *kernel)] if features else [problem["weight"]]
+    arguments = [torch.randn(shape, dtype=torch.float64) for shape in (problem["input"], *shapes)]
 
     def exact(x, *factors):
         weight = torch.einsum("oim,m...->oi...", *factors) if features else factors[0]
-        return oracles.tap_convolve(x, weight, **given["options"])
+        return oracles.tap_convolve(x, weight, **problem["options"])
 
     expected = values_and_gradients(exact, arguments)
     for step in steps:
-        plan = Plan(problem_of(given), step, step, step)
+        plan = Plan(problem_of(problem), step, step, step)
         ours = values_and_gradients(
             lambda x, *w, plan=plan: run(x, FactoredWeight(*w) if features else w[0], plan), arguments
         )
@@ -67,7 +67,7 @@ def test_every_candidate_takes_factors(name, engine):
 @pytest.mark.parametrize("features", [0, 2])
 @pytest.mark.parametrize("name", CASES)
 def test_chunks_change_nothing(name, features, engine):
-    """Also where the last chunk is smaller than the others, and where one holds all."""
+    """The last chunk may be smaller than the others, and one chunk may contain the whole batch."""
     seven = {**CASES[name], "input": (7, *CASES[name]["input"][1:])}
     step = plan_conv(problem_of(seven), engine).forward
     check(seven, [dataclasses.replace(step, batch_chunk=chunk) for chunk in (1, 3, 7, 100)], features=features)
@@ -76,7 +76,7 @@ def test_chunks_change_nothing(name, features, engine):
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("length", [1, 2, 511, 513, 4096, 8191, 100_003, 2**18])
 def test_there_is_a_candidate_for_every_length(length, engine):
-    """Only an axis too long for matrices is refused, in words that say what serves instead."""
+    """Only an axis too long for matrices is refused, with a message that names engines which can transform it."""
     for kernel in {1, min(length, 31), length}:
         problem = ConvProblem(2, 3, 3, (length,), (kernel,), padding=((kernel - 1, 0),))
         assert plan_conv(problem).engine in ENGINES
@@ -89,8 +89,8 @@ def test_there_is_a_candidate_for_every_length(length, engine):
             assert plan_conv(problem, engine).engine == engine
 
 
-def test_large_direct_convolutions_go_by_parts_of_the_batch():
-    """Of at most 16 MB, where the input or the output is beyond 32, which the allocator would not keep."""
+def test_large_direct_convolutions_are_computed_in_chunks_of_the_batch():
+    """Chunks have at most 16 MB if the input or the output exceeds 32 MB, which the allocator would not keep."""
 
     def chunks(batch, channels=24, out=24, length=8192):
         problem = ConvProblem(batch, channels, out, (length,), (9,), padding=((4, 4),))
@@ -108,8 +108,8 @@ def test_large_direct_convolutions_go_by_parts_of_the_batch():
     assert "direct, 16 signals at a time" in plan_conv(ConvProblem(64, 24, 24, (8192,), (3,)), "direct").explain()
 
 
-def test_parts_of_the_batch_are_as_large_as_the_channels_are_many():
-    """Kernels' spectra, read once per part, are as large as those of so many signals; within bounds of memory."""
+def test_more_channels_allow_larger_chunks_of_the_batch():
+    """The kernels' spectra, which are read once per chunk, are as large as those of several signals."""
 
     def chunk(channels, side, batch):
         problem = ConvProblem(batch, channels, channels, (side,) * 2, (33, 33), padding=((16, 16),) * 2)

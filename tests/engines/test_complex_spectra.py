@@ -1,4 +1,4 @@
-"""Complex spectra, frequency first: the library's transforms a part at a time, and their products."""
+"""Complex spectra, frequency first: transforms by the FFT library in chunks, and their products."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from flexkern.engines.spectral.tiling import tile_problem
 
 @pytest.mark.parametrize("lengths", [(24,), (8, 10), (4, 6, 8)])
 @pytest.mark.parametrize("chunk_bytes", [1, 2**20])
-def test_parts_make_no_difference(lengths, chunk_bytes, monkeypatch):
+def test_chunks_make_no_difference(lengths, chunk_bytes, monkeypatch):
     monkeypatch.setattr(fft, "CHUNK_BYTES", chunk_bytes)
     transform, positions = FrequencyFirstTransform(lengths), tuple(range(-1, n - 2) for n in lengths)
     samples = torch.randn(5, 7, *(len(p) for p in positions), dtype=torch.float64)

@@ -1,4 +1,4 @@
-"""The cost model, and the tuned constants of a machine: used if they are this machine's, ignored with a note if not."""
+"""The cost model, and the tuned constants: used on the machine they belong to, ignored with a warning elsewhere."""
 
 import dataclasses
 import json
@@ -28,21 +28,21 @@ def shipped() -> dict[str, float]:
 
 
 def scaled(part: str, factor: float) -> dict[str, float]:
-    """The shipped constants, those with ``part`` in their name times ``factor``."""
+    """Return the shipped constants, those with ``part`` in their name multiplied by ``factor``."""
     chosen = {name: value * factor for name, value in shipped().items() if part in name}
     assert chosen, f"no constant of {part}"
     return {**shipped(), **chosen}
 
 
 def forget() -> None:
-    """As a new process: nothing read, nothing planned."""
+    """Restore the state of a new process: nothing read, nothing planned."""
     machine.forget_costs()
     chooser._cached_plan.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """An empty cache folder, so that this machine's own constants do not matter."""
+    """Use an empty cache folder, so that the constants of this machine do not matter."""
     monkeypatch.setenv("FLEXKERN_CACHE", str(tmp_path))
     forget()
     yield tmp_path
@@ -58,7 +58,7 @@ def write(folder: Path, constants: object, **changes: object) -> Path:
 
 
 def load() -> tuple[costs.CostModel, list[str]]:
-    """The constants in use, and the notes given."""
+    """Return the constants in use and the warnings."""
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         found = machine.load_costs()
@@ -125,14 +125,14 @@ def test_direct_grows_with_the_kernel_and_a_spectrum_hardly_does():
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_no_fixed_threshold(name):
-    """Constants decide: what is cheap enough is taken, whatever the sizes."""
+    """The constants alone decide: an engine that is cheap enough is taken, whatever the sizes."""
     dear, cheap = (costs.CostModel(scaled("direct", factor)) for factor in (1e9, 1e-9))
     assert all(step.engine != "direct" for step in make_plan(PROBLEMS[name], costs=dear).passes)
     assert all(step.engine == "direct" for step in make_plan(PROBLEMS[name], costs=cheap).passes)
 
 
 def test_where_the_choice_turns_follows_the_constants():
-    """Direct twice as dear: spectra pay from a smaller kernel on."""
+    """The dearer the direct engine, the smaller the kernels from which spectra pay off."""
 
     def turn(constants: costs.CostModel) -> int:
         for k in range(1, 65, 2):
@@ -147,7 +147,7 @@ def test_where_the_choice_turns_follows_the_constants():
 
 
 def test_memory_that_the_system_clears_has_a_price():
-    """The result of a large convolution, and the spectra where they are large too; nothing of a small one."""
+    """Large results and large spectra are fresh memory; small tensors are not."""
     dear = costs.CostModel({**shipped(), "memory/fresh": 1.0})
 
     def cleared(problem, engine, name="forward"):
@@ -307,7 +307,7 @@ def test_where_the_cache_lies(variable, tmp_path, monkeypatch):
 
 
 def test_a_broken_cache_does_not_stop_a_process(folder):
-    """Neither an import nor a convolution, and the note is one even where warnings are shown always."""
+    """Neither an import nor a convolution fails, and there is one warning even if warnings are always shown."""
     (folder / "costs.json").write_text("{")
     code = (
         "import torch, flexkern; from flexkern.engines import convolve;"

@@ -1,4 +1,4 @@
-"""Places where an engine is used in an unusual way: chunks under double backward, modes, layouts, planning."""
+"""Unusual uses of an engine: chunks under double backward, modes, layouts, planning."""
 
 import dataclasses
 from typing import ClassVar
@@ -76,7 +76,7 @@ def test_evaluation_under_autocast(engine):
 
 @EACH
 def test_differentiation_after_inference_mode(engine):
-    """Matrices of a transform that inference mode met first."""
+    """Matrices of a transform that were computed in inference mode first."""
     x, w = torch.randn(1, 2, 23, **DOUBLE), torch.randn(2, 2, 11, **DOUBLE)
     with torch.inference_mode():
         convolve(x, w, engine=engine)
@@ -88,7 +88,7 @@ def test_differentiation_after_inference_mode(engine):
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_one_input_channel_keeps_the_layout(channels_last):
-    """Its tensor is contiguous in both layouts; the output must be what torch's is, whatever the plan."""
+    """Its tensor is contiguous in both layouts; the output must have torch's layout, whatever the plan."""
     problem = ConvProblem(8, 1, 24, (20, 20), (9, 9), padding=((4, 4),) * 2)
     step = PassPlan("direct", channels_last=channels_last)
     x, w = torch.randn(8, 1, 20, 20), torch.randn(24, 1, 9, 9)
@@ -126,11 +126,11 @@ def test_a_frozen_layer_compiles_in_one_graph(engine):
 def test_opcheck_of_the_compiled_gradients(engine, needs):
     x, gradient, weight = torch.randn(2, 4, 9), torch.randn(2, 6, 9), torch.randn(6, 4, 3)
     factored = [torch.randn(6, 4, 2), torch.randn(2, 3)]
-    for held in ([weight], factored):
-        options = (held, [1, 1, 1, 1, 1], ",".join([engine] * 3), needs)
+    for tensors in ([weight], factored):
+        options = (tensors, [1, 1, 1, 1, 1], ",".join([engine] * 3), needs)
         torch.library.opcheck(torch.ops.flexkern.convolve_gradients, (gradient, x, *options))
         counts = len(torch.ops.flexkern.convolve_gradients(gradient, x, *options))
-        assert counts == needs[0] + len(held) * needs[1]
+        assert counts == needs[0] + len(tensors) * needs[1]
 
 
 @pytest.mark.parametrize("engine", ENGINES[1:])
@@ -152,8 +152,8 @@ def test_features_are_transformed_instead_of_all_kernels(engine, monkeypatch):
 
 
 @EACH
-def test_the_first_call_of_compiled_code_is_right(engine):
-    """Depthwise: complex products once lost their conjugate there."""
+def test_the_first_call_of_compiled_code_is_correct(engine):
+    """Depthwise complex products once lost their conjugate there."""
     torch.compiler.reset()
     layer = freeze_sizes(FlexConv3d(2, 2, 5, padding="same", groups=2, dtype=torch.float64, engine=engine))
     x = torch.randn(2, 2, 6, 5, 7, dtype=torch.float64)
@@ -162,7 +162,7 @@ def test_the_first_call_of_compiled_code_is_right(engine):
 
 @EACH
 def test_export_leaves_nothing_behind(engine):
-    """What a tracer made must not be met by the next eager call."""
+    """The next eager call must not use tensors of the tracer."""
     layer = FlexConv2d(2, 3, 9, padding="same", engine=engine, init_size=7).eval()
     freeze_sizes(layer)
     x = torch.randn(1, 2, 13, 13)
@@ -185,7 +185,7 @@ def test_matrices_are_cached_within_bounds():
 
 
 class Priced:
-    """A cost model that knows one price per pass and engine, and what an engine saves by sharing."""
+    """A cost model with one price per pass and engine, and what an engine saves by sharing."""
 
     table: ClassVar[dict[str, dict[str, float]]] = {
         "forward": {"direct": 9, "fft": 1, "dft": 9, "overlap_save": 9},
@@ -202,7 +202,7 @@ class Priced:
 
 
 def test_both_gradients_try_every_pass_s_plan():
-    """4 + 6 apart; the forward pass's plan would take 6 + 7 - 4, the weight gradient's 5 + 6 - 4."""
+    """Apart they take 4 + 6; by the plan of the forward pass 6 + 7 - 4, by that of the weight gradient 5 + 6 - 4."""
     plan = make_plan(ConvProblem(8, 16, 16, (4096,), (301,), padding=((150, 150),)), costs=Priced())
     assert [step.engine for step in plan.passes] == ["fft", "overlap_save", "overlap_save"]
     assert [step.seconds for step in plan.passes] == [1, 5, 6]
@@ -215,7 +215,7 @@ def test_padding_that_cuts_everything_off_is_refused(padding):
 
 
 def test_factors_may_be_of_a_finer_dtype_than_the_signal():
-    """As under autocast: the weight is not rounded before its transform."""
+    """As under autocast, where the weight must not be rounded before its transform."""
     problem = ConvProblem(2, 3, 4, (17,), (9,), padding=((4, 4),), features=2)
     x = torch.randn(2, 3, 17).bfloat16()
     weight = FactoredWeight(torch.randn(4, 3, 2), torch.randn(2, 9))
@@ -226,7 +226,7 @@ def test_factors_may_be_of_a_finer_dtype_than_the_signal():
         assert_matches(y, exact, 3e-2)
 
 
-PIECES = {
+TILE_RANGES = {
     "causal": ConvProblem(2, 3, 4, (61,), (9,), padding=((8, 0),)),
     "strided_dilated": ConvProblem(1, 2, 2, (83,), (5,), stride=(3,), padding=((4, 7),), dilation=(2,)),
     "more_padding_than_signal": ConvProblem(1, 2, 2, (11,), (5,), padding=((30, 25),)),
@@ -237,26 +237,26 @@ PIECES = {
 }
 
 
-@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("tile_rows", [1, 2, 3])
 @pytest.mark.parametrize("factored", [False, True])
-@pytest.mark.parametrize("name", PIECES)
-def test_pieces_of_a_signal_change_nothing(name, factored, rows):
-    problem = PIECES[name]
-    block = (7, 8)[: len(problem.signal)]
+@pytest.mark.parametrize("name", TILE_RANGES)
+def test_ranges_of_tiles_change_nothing(name, factored, tile_rows):
+    problem = TILE_RANGES[name]
+    tile = (7, 8)[: len(problem.signal)]
     steps = []
     for matrices in (True, False):
-        lengths = tile_problem(problem, block).minimum_lengths
+        lengths = tile_problem(problem, tile).minimum_lengths
         lengths = lengths if matrices else tuple(map(fast_length, lengths))
-        steps.append(PassPlan("overlap_save", lengths, tile=block, matrices=matrices, tile_rows=rows))
+        steps.append(PassPlan("overlap_save", lengths, tile=tile, matrices=matrices, tile_rows=tile_rows))
     x = torch.randn(problem.batch, problem.in_channels, *problem.signal, **DOUBLE)
     per_group = problem.in_channels // problem.groups
-    held = [torch.randn(problem.out_channels, per_group, *problem.kernel, **DOUBLE)]
+    tensors = [torch.randn(problem.out_channels, per_group, *problem.kernel, **DOUBLE)]
     if factored:
-        held = [torch.randn(problem.out_channels, per_group, 2, **DOUBLE), torch.randn(2, *problem.kernel, **DOUBLE)]
+        tensors = [torch.randn(problem.out_channels, per_group, 2, **DOUBLE), torch.randn(2, *problem.kernel, **DOUBLE)]
 
     def values(plan):
-        y = run(x, from_factors(held), plan)
-        return [y, *torch.autograd.grad(y, (x, *held), torch.cos(torch.arange(y.numel()).view(y.shape)).double())]
+        y = run(x, from_factors(tensors), plan)
+        return [y, *torch.autograd.grad(y, (x, *tensors), torch.cos(torch.arange(y.numel()).view(y.shape)).double())]
 
     exact = values(plan_conv(problem, "direct"))
     for step in steps:
@@ -273,31 +273,31 @@ CHANNELS = {
 }
 
 
-@pytest.mark.parametrize(("channels", "chunk"), [(1, 0), (2, 0), (2, 1), (3, 2), (9, 0)])
+@pytest.mark.parametrize(("channel_chunk", "batch_chunk"), [(1, 0), (2, 0), (2, 1), (3, 2), (9, 0)])
 @pytest.mark.parametrize("factored", [False, True])
 @pytest.mark.parametrize("name", CHANNELS)
-def test_lots_of_channels_change_nothing(name, factored, channels, chunk):
+def test_chunks_of_channels_change_nothing(name, factored, channel_chunk, batch_chunk):
     problem = CHANNELS[name]
-    step = dataclasses.replace(plan_conv(problem, "fft").forward, channel_chunk=channels, batch_chunk=chunk)
+    step = dataclasses.replace(plan_conv(problem, "fft").forward, channel_chunk=channel_chunk, batch_chunk=batch_chunk)
     x = torch.randn(problem.batch, problem.groups, *problem.signal, **DOUBLE)
-    held = [torch.randn(problem.groups, 1, *problem.kernel, **DOUBLE)]
+    tensors = [torch.randn(problem.groups, 1, *problem.kernel, **DOUBLE)]
     if factored:
-        held = [torch.randn(problem.groups, 1, 2, **DOUBLE), torch.randn(2, *problem.kernel, **DOUBLE)]
+        tensors = [torch.randn(problem.groups, 1, 2, **DOUBLE), torch.randn(2, *problem.kernel, **DOUBLE)]
 
     def values(plan):
-        y = run(x, from_factors(held), plan)
-        return [y, *torch.autograd.grad(y, (x, *held), torch.cos(torch.arange(y.numel()).view(y.shape)).double())]
+        y = run(x, from_factors(tensors), plan)
+        return [y, *torch.autograd.grad(y, (x, *tensors), torch.cos(torch.arange(y.numel()).view(y.shape)).double())]
 
     plan = Plan(problem, step, step, step)
     for one, other in zip(values(plan), values(plan_conv(problem, "direct")), strict=True):
         assert_matches(one, other)
     with torch.no_grad():
-        again = run(x, from_factors(held), plan, prepared=prepare(from_factors(held), plan))
+        again = run(x, from_factors(tensors), plan, prepared=prepare(from_factors(tensors), plan))
     assert_matches(again, values(plan)[0])
 
 
-def test_large_spectra_go_by_lots_of_channels():
-    """Tensors beyond what caches hold, or beyond 32 MB, which the system clears at every call."""
+def test_large_spectra_are_computed_in_chunks_of_channels():
+    """Larger tensors do not fit into the caches, or exceed 32 MB, and the system clears those at every call."""
     long = ConvProblem(1, 64, 64, (262_144,), (65_537,), padding=((32_768,) * 2,), groups=64)
     assert plan_conv(long, "fft").forward.channel_chunk == 8
     assert "8 channels at a time" in plan_conv(long, "fft").explain()
@@ -305,7 +305,7 @@ def test_large_spectra_go_by_lots_of_channels():
     assert plan_conv(small, "fft").forward.channel_chunk == 0
 
 
-def test_a_long_signal_goes_by_pieces():
+def test_a_long_signal_is_computed_in_ranges_of_tiles():
     long = ConvProblem(1, 30, 30, (480_000,), (1301,), padding=((1300, 0),))
     assert plan_conv(long, "overlap_save").forward.tile_rows > 0
     assert "rows of tiles at a time" in plan_conv(long, "overlap_save").explain()
@@ -314,7 +314,7 @@ def test_a_long_signal_goes_by_pieces():
 @pytest.mark.parametrize("lies_last", [False, True])
 @pytest.mark.parametrize("converts", [False, True])
 @pytest.mark.parametrize("shape", [(5, 3, 6, 7), (5, 3, 4, 5, 6)])
-def test_direct_parts_keep_the_layout(shape, converts, lies_last):
+def test_direct_chunks_keep_the_layout(shape, converts, lies_last):
     layout = direct.CHANNELS_LAST[len(shape) - 2] if lies_last else torch.contiguous_format
     x = torch.randn(shape, dtype=torch.float64).to(memory_format=layout).requires_grad_()
     weight, bias = torch.randn(4, 3, *(3,) * (len(shape) - 2), **DOUBLE), torch.randn(4, **DOUBLE)
@@ -332,25 +332,27 @@ def test_direct_parts_keep_the_layout(shape, converts, lies_last):
 
 @pytest.mark.parametrize("needs", [("x",), ("w",), ("x", "w")])
 @pytest.mark.parametrize("lies_last", [False, True])
-def test_direct_parts_with_uneven_padding(needs, lies_last):
+def test_direct_chunks_with_uneven_padding(needs, lies_last):
     """Gradients of either or both, from a gradient that is expanded: it has strides of 0."""
     layout = torch.channels_last if lies_last else torch.contiguous_format
     x, w = torch.randn(5, 3, 6, 7, dtype=torch.float64), torch.randn(4, 3, 3, 3, dtype=torch.float64)
-    held = {"x": x.to(memory_format=layout), "w": w}
+    tensors = {"x": x.to(memory_format=layout), "w": w}
     for name in needs:
-        held[name].requires_grad_()
+        tensors[name].requires_grad_()
     problem = ConvProblem(5, 3, 4, (6, 7), (3, 3), padding=((2, 0), (-1, 3)), channels_last=lies_last)
     found = []
     for chunk in (0, 2):
-        y = run(held["x"], held["w"], Plan(problem, *(PassPlan("direct", batch_chunk=chunk, channels_last=True),) * 3))
+        y = run(
+            tensors["x"], tensors["w"], Plan(problem, *(PassPlan("direct", batch_chunk=chunk, channels_last=True),) * 3)
+        )
         gradient = torch.ones((), dtype=y.dtype).expand(y.shape)
-        found.append((y, *torch.autograd.grad(y, [held[name] for name in needs], gradient)))
+        found.append((y, *torch.autograd.grad(y, [tensors[name] for name in needs], gradient)))
     for one, other in zip(*found, strict=True):
         assert_matches(one, other)
 
 
-def test_direct_parts_add_up_in_float32():
-    """A sum of many parts in bfloat16 would lose the smaller ones."""
+def test_direct_chunks_are_added_in_float32():
+    """A sum of many terms in bfloat16 would lose the smaller ones."""
     x, w = torch.rand(64, 1, 32), torch.rand(1, 1, 3)
     problem = ConvProblem(64, 1, 1, (32,), (3,))
 
@@ -363,14 +365,14 @@ def test_direct_parts_add_up_in_float32():
     assert ((gradient(torch.bfloat16, 1) - exact) / exact).abs().max() < 2**-8  # that of one rounding
 
 
-def test_only_a_processor_convolves_in_parts():
+def test_only_a_cpu_convolves_in_chunks():
     plan = Plan(ConvProblem(4, 1, 1, (8,), (3,)), *(PassPlan("direct", batch_chunk=1),) * 3)
     assert direct._runs_in_chunks(torch.empty(4, 1, 8), plan.forward)
     assert not direct._runs_in_chunks(torch.empty(4, 1, 8, device="meta"), plan.forward)
 
 
 def test_a_large_direct_convolution_is_exported_as_torchs_own():
-    """Whatever its parts and layout are in eager mode: other programs know no operator of ours."""
+    """Whatever its chunks and layout are in eager mode, because other programs have no operator of ours."""
 
     class Layer(nn.Module):
         def forward(self, x):
@@ -386,7 +388,7 @@ def test_a_large_direct_convolution_is_exported_as_torchs_own():
 @pytest.mark.parametrize("engine", ["direct", "dft"])
 @pytest.mark.parametrize("axes", [2, 3])
 def test_transforms_over_images_and_volumes(axes, engine):
-    """Where the plan would bring them into another layout: transforms can not ask for one."""
+    """The plan of eager code would change the layout, which function transforms do not allow."""
     many, w = torch.randn(3, 2, 4, *(8,) * axes, **DOUBLE), torch.randn(4, 4, *(5,) * axes, **DOUBLE)
 
     def layer(x):
@@ -397,8 +399,8 @@ def test_transforms_over_images_and_volumes(axes, engine):
 
 @EACH
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_many_gradients_of_parts_at_once(engine):
-    """vmap over ``torch.autograd.grad`` of an output that was computed in parts."""
+def test_many_gradients_of_chunks_at_once(engine):
+    """vmap over ``torch.autograd.grad`` of an output that was computed in chunks."""
     x = torch.randn(4, 2, 16, **DOUBLE).requires_grad_()
     problem = ConvProblem(4, 2, 2, (16,), (3,), padding=((1, 1),))
     step = dataclasses.replace(plan_conv(problem, engine).forward, batch_chunk=1)

@@ -1,4 +1,4 @@
-"""The oracles themselves: against torch, and against problems with a known answer."""
+"""The oracles themselves, compared with torch and with problems whose solution is known."""
 
 import itertools
 

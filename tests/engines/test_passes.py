@@ -1,4 +1,4 @@
-"""Three passes, three plans: any combination of engines is one convolution, and saves input and weight only."""
+"""Plans of three passes: any combination of engines computes one convolution and saves input and weight only."""
 
 import dataclasses
 import gc
@@ -25,7 +25,7 @@ def problem_of(case) -> ConvProblem:
 
 
 def mixed_plan(problem: ConvProblem, forward: str, input_gradient: str, weight_gradient: str) -> Plan:
-    """A plan whose passes are those of three forced engines."""
+    """Return a plan whose passes are those of three forced engines."""
     return dataclasses.replace(
         plan_conv(problem, forward),
         input_gradient=plan_conv(problem, input_gradient).input_gradient,
@@ -34,16 +34,16 @@ def mixed_plan(problem: ConvProblem, forward: str, input_gradient: str, weight_g
 
 
 def saved_tensors(function) -> list[torch.Tensor]:
-    """What autograd keeps for the backward pass of ``function()``, each storage once."""
-    kept = {}
+    """Return the tensors that autograd saves for the backward pass of ``function()``, each storage once."""
+    saved = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.untyped_storage().data_ptr()] = tensor
+        saved[tensor.untyped_storage().data_ptr()] = tensor
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         function()
-    return list(kept.values())
+    return list(saved.values())
 
 
 def test_all_engines_can_be_forced():
@@ -148,7 +148,7 @@ def test_nothing_is_kept_beside_what_autograd_saves(engine):
 
 
 def work_of_backward(needs: dict[str, bool], engines: tuple[str, str, str]) -> set[str]:
-    """The kinds of work of a backward pass; its gradients are checked, and that there are none but those needed."""
+    """Return the kinds of work of a backward pass; check that its gradients are correct, and only those needed."""
     case = EDGE_CASES["rectangular"]
     given = {part: torch.randn(case[part], **DOUBLE).requires_grad_(needs[part]) for part in ("input", "weight")}
     y = run(given["input"], given["weight"], mixed_plan(problem_of(case), *engines))

@@ -1,4 +1,4 @@
-"""Plans: made of integers, printed in words, obeyed."""
+"""Plans: they consist of integers, are explained in words, and are followed."""
 
 import dataclasses
 import math
@@ -32,7 +32,7 @@ PROBLEMS = {
 
 @pytest.fixture(autouse=True)
 def _shipped_constants(tmp_path, monkeypatch):
-    """Not those of the machine the tests run on."""
+    """Use the shipped constants, whatever machine the tests run on."""
     monkeypatch.setenv("FLEXKERN_CACHE", str(tmp_path))
     machine.forget_costs()
     chooser._cached_plan.cache_clear()
@@ -141,7 +141,7 @@ def test_explain_of_a_forced_engine_has_no_others():
 
 
 def test_explain_says_why_the_lowest_estimate_was_not_taken():
-    """Gradients that another engine computes faster are left to torch where the call of ours costs more."""
+    """Torch computes gradients for which another engine is faster, if our autograd function costs more."""
     names = CostModel.shipped().constants
     dear = dict.fromkeys(names, 1e-6) | {"autograd/calls": 10.0}
     dear |= {name: 1e-9 if "/forward/" in name else 1.0 for name in names if name.startswith("direct")}
@@ -168,7 +168,7 @@ def test_forced_engine_is_obeyed(engine):
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_auto_takes_for_each_pass_the_lowest_estimate(name):
-    """Or, for both gradients, one plan that is cheaper than the lowest two because they share a transform."""
+    """Both gradients may share one plan, which is cheaper because they share a transform."""
     problem = PROBLEMS[name]
     plan, forced = plan_conv(problem), [plan_conv(problem, engine) for engine in ENGINES]
     lowest = [min(each.passes[index].seconds for each in forced) for index in range(3)]

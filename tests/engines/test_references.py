@@ -1,4 +1,4 @@
-"""What direct convolution costs is looked up among reference convolutions."""
+"""The cost of a direct convolution is looked up among reference convolutions."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""Engines under torch.func, forward-mode differentiation and on the meta device: as torch's own convolution."""
+"""Engines under torch.func, forward-mode differentiation and on the meta device behave like torch's convolution."""
 
 import pytest
 import torch
@@ -53,7 +53,7 @@ def test_forward_mode(engine, needs):
 
 @ALL
 def test_gradient_penalty(engine):
-    """The gradient of a gradient's norm, as in the training of critics."""
+    """Differentiate the norm of a gradient, as in the training of critics."""
     x, w = torch.randn(2, 2, 9, dtype=torch.float64), torch.randn(3, 2, 4, dtype=torch.float64)
     found = []
     for function in pair(engine):

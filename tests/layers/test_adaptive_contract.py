@@ -462,7 +462,7 @@ def test_every_public_layer_is_tried_with_every_sharing():
     import flexkern
     from flexkern.adaptive import SHARINGS
 
-    public = {value for name, value in vars(flexkern.layers).items() if name.startswith("AdaptiveConv")}
+    public = {value for name, value in vars(flexkern).items() if name.startswith("AdaptiveConv")}
     assert public == {AdaptiveConv1d, AdaptiveConv2d, AdaptiveConv3d}
     tried = {(one.cls, one.options["sharing"]) for one in AdaptiveContract.__subclasses__() if "sharing" in one.options}
     assert {(cls, sharing) for cls in public for sharing in SHARINGS} <= tried

@@ -138,7 +138,16 @@ def backward_blocks(
             grad_patches = torch.empty_like(patches) if needs_input else None
             grad_outputs = gradient[tile.output].transpose(0, 1)
             grad_outputs = grad_outputs.reshape(spec.groups, spec.outputs, -1).contiguous()
-            _backward_tile(patches, grad_patches, grad_outputs, matrices, kernels, spec, totals, work)
+            _backward_tile(
+                patches,
+                grad_patches,
+                grad_outputs,
+                matrices,
+                kernels,
+                spec,
+                totals,
+                work,
+            )
             if totals.padded is not None and grad_patches is not None:
                 samples = grad_patches.shape[1] - biased
                 grad_input = totals.padded[tile.input]
@@ -187,7 +196,12 @@ def _backward_tile(
             add_kernel_inputs(grad_patches, gradients.values, spec, block)
 
 
-def _generate(matrices: Tensor, inputs: Tensor, block: Block, work: Workspace) -> Tensor:
+def _generate(
+    matrices: Tensor,
+    inputs: Tensor,
+    block: Block,
+    work: Workspace,
+) -> Tensor:
     """Return the generators' outputs in a block: (generator_groups, generator_out_channels, positions)."""
     generators = matrices[block.generator_groups]
     count, out_channels, _ = generators.shape

@@ -69,7 +69,7 @@ class AdaptiveConv(ConvNd):
             "tanh". "hardtanh": z clipped to [-1, 1] (exact in integers). "gaussian": exp(-z^2) times a learned gain per
             kernel value, which initially weights samples by their similarity to the middle one (with ``normalize`` a
             bilateral filter). "softmax": softmax over the window, times a learned scale per kernel. A function must
-            return the same for the same z, because the backward pass calls it again (no dropout), and tensors in its
+            return the same for the same z, because the backward pass calls it again (no dropout). Tensors in its
             closure get no gradient.
         normalize: divide every kernel by the sum of its absolute values and multiply it by a learned scale. The initial
             values then keep the variance of inputs that are constant over a window, not that of white noise.
