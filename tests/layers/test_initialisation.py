@@ -46,8 +46,15 @@ def mean_gain(make, seeds=20):
     return (sum(squares) / seeds) ** 0.5
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
-@pytest.mark.parametrize("generator", GENERATORS)
+def gain_cases():
+    """Every subject with the default generator, and a third of them with each of the others: two for every subject."""
+    for place, generator in enumerate(GENERATORS):
+        for index, name in enumerate(SUBJECTS):
+            if generator == "magnet" or (index + place) % 3 == 0:
+                yield generator, name
+
+
+@pytest.mark.parametrize(("generator", "name"), gain_cases())
 def test_gain_of_the_cropped_kernel_is_one(generator, name):
     assert mean_gain(lambda: SUBJECTS[name](generator)) == pytest.approx(1, rel=0.15)
 
