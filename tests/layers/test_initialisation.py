@@ -47,11 +47,13 @@ def mean_gain(make, seeds=20):
 
 
 def gain_cases():
-    """Every subject with the default generator, and a third of them with each of the others: two for every subject."""
+    """Return every subject with the default generator, and a third of them with each of the others: two for every subject."""
+    cases = []
     for place, generator in enumerate(GENERATORS):
         for index, name in enumerate(SUBJECTS):
             if generator == "magnet" or (index + place) % 3 == 0:
-                yield generator, name
+                cases.append((generator, name))
+    return cases
 
 
 @pytest.mark.parametrize(("generator", "name"), gain_cases())
