@@ -47,7 +47,7 @@ def mean_gain(make, seeds=20):
 
 
 def gain_cases():
-    """Return every subject with the default generator, and a third of them with each of the others: two for every subject."""
+    """Return every subject with the default generator and with two of the others."""
     cases = []
     for place, generator in enumerate(GENERATORS):
         for index, name in enumerate(SUBJECTS):
