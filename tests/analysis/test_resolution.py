@@ -174,6 +174,15 @@ def test_enlarged_layers_are_layers_of_that_size(padding, mode):
     assert torch.equal(other(x), large(x))
 
 
+def test_enlarged_layers_keep_the_length_of_a_dilated_convolution():
+    for size, padding, dilation in ((3, 2, 2), (5, 6, 3)):
+        conv = nn.Conv1d(1, 1, size, padding=padding, dilation=dilation)
+        large = at_resolution(conv, 2.0, plain="enlarge")
+        assert large.dilation == conv.dilation
+        x = torch.randn(1, 1, 40)
+        assert large(x).shape == conv(x).shape
+
+
 def test_other_things_called_resample_are_left_alone():
     class Block(nn.Module):
         def __init__(self):

@@ -445,7 +445,10 @@ class LayerContract:
             return {name: (values + 1e-12).log().mean().exp() for name, values in scales.items()}
 
         expected = magnitudes(lambda: self.make(dtype=torch.float32, in_channels=4, out_channels=4))
-        for order in ("parents_first", "children_first", "shuffled"):
+        orders = ["parents_first", "children_first"]
+        if not self.few:
+            orders.append("shuffled")
+        for order in orders:
             for name, value in magnitudes(lambda order=order: materialised(order)).items():
                 assert value.isfinite(), (order, name)
                 assert value.item() == pytest.approx(expected[name].item(), rel=0.35, abs=1e-7), (order, name)

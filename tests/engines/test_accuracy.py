@@ -14,6 +14,7 @@ from flexkern.engines import ENGINES, FactoredWeight, convolve
 from tolerances import TOLERANCE, assert_matches, float32_bound, relative_error
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+EACH = pytest.mark.parametrize("engine", ENGINES)
 ALL = pytest.mark.parametrize("engine", ["auto", *ENGINES])
 LONG = 2**18
 PROBES = 48
@@ -46,7 +47,7 @@ def check(terms, ours, exact, dtype):
         assert_matches(value, expected, float32_bound(count) if dtype is torch.float32 else TOLERANCE[dtype], name)
 
 
-@ALL
+@EACH
 @DTYPES
 @pytest.mark.parametrize("name", CASES)
 def test_relative_error(name, dtype, engine):

@@ -469,16 +469,27 @@ def test_every_public_layer_is_tried_with_every_sharing():
 
 
 class Together(nn.Module):
-    """Layers of every sharing on one input."""
+    """Layers on one input, each with a sharing and a squash."""
 
-    def __init__(self, squash):
+    def __init__(self, pairs):
         super().__init__()
-        self.layers = nn.ModuleList(AdaptiveConv2d(2, 2, 3, sharing=sharing, squash=squash) for sharing in SHARINGS)
+        self.layers = nn.ModuleList(
+            AdaptiveConv2d(2, 2, 3, sharing=sharing, squash=squash) for sharing, squash in pairs
+        )
 
     def forward(self, x):
         return sum(layer(x) for layer in self.layers)
 
 
-@pytest.mark.parametrize("squash", [*SQUASHES, torch.atan])
+@pytest.mark.slow
+@pytest.mark.parametrize("squash", SQUASHES)
 def test_every_squash_and_sharing_is_one_graph(squash):
-    compiles_in_one_graph(Together(squash), lambda _, batch: torch.randn(batch, 2, 5, 6))
+    pairs = [(sharing, squash) for sharing in SHARINGS]
+    compiles_in_one_graph(Together(pairs), lambda _, batch: torch.randn(batch, 2, 5, 6))
+
+
+@pytest.mark.parametrize("squashes", [list(SQUASHES), [torch.atan] * len(SHARINGS)], ids=["named", "function"])
+def test_squashes_and_sharings_in_one_graph(squashes):
+    """A named squash is an argument of one operator, as the sharing is; a function is traced."""
+    pairs = list(zip(SHARINGS, squashes, strict=True))
+    compiles_in_one_graph(Together(pairs), lambda _, batch: torch.randn(batch, 2, 5, 6))

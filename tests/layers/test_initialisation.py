@@ -46,8 +46,17 @@ def mean_gain(make, seeds=20):
     return (sum(squares) / seeds) ** 0.5
 
 
-@pytest.mark.parametrize("name", SUBJECTS)
-@pytest.mark.parametrize("generator", GENERATORS)
+def gain_cases():
+    """Return every subject with the default generator and with two of the others."""
+    cases = []
+    for place, generator in enumerate(GENERATORS):
+        for index, name in enumerate(SUBJECTS):
+            if generator == "magnet" or (index + place) % 3 == 0:
+                cases.append((generator, name))
+    return cases
+
+
+@pytest.mark.parametrize(("generator", "name"), gain_cases())
 def test_gain_of_the_cropped_kernel_is_one(generator, name):
     assert mean_gain(lambda: SUBJECTS[name](generator)) == pytest.approx(1, rel=0.15)
 
