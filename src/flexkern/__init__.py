@@ -1,19 +1,19 @@
 """flexkern: PyTorch convolutions whose kernels adapt.
 
-* Layers: ``FlexConv1d/2d/3d`` learn their size, ``CKConv1d/2d/3d`` have continuous kernels of a given size,
-  ``SeparableFlexConv1d/2d/3d`` are the depthwise-separable form; the kernels of ``AdaptiveConv1d/2d/3d`` are computed
-  from the input, those of ``AdaptiveFlexConv1d/2d`` do both. All take the arguments of ``torch.nn.ConvNd``.
-* What a kernel is made of: ``MAGNet``, ``GaborNet``, ``FourierNet``, ``SIREN``, ``MLP``, ``Table``, ``Points``
-  and the ``GaussianWindow`` whose width is the size.
+* Layers, with the arguments of ``torch.nn.ConvNd``: ``FlexConv1d/2d/3d`` learn their kernel size. ``CKConv1d/2d/3d``
+  have continuous kernels of a fixed size. ``SeparableFlexConv1d/2d/3d`` are depthwise-separable FlexConvs.
+  ``AdaptiveConv1d/2d/3d`` compute their kernels from the input. ``AdaptiveFlexConv1d/2d`` do both.
+* Parts of a kernel: the generators ``MAGNet``, ``GaborNet``, ``FourierNet``, ``SIREN``, ``MLP``, ``Table`` and
+  ``Points``, and the ``GaussianWindow``, whose width decides the size.
 * Sizes: ``sizes(model)``, ``freeze_sizes(model)``, ``unfreeze_sizes(model)``, ``size_parameters(model)``,
   ``size_budget(model, macs, output_positions(model, shape))``.
-* Frequencies: ``alias_penalty(model)``, ``alias_report(model)``; resolution: ``at_resolution(model, scale)``,
+* Frequencies: ``alias_penalty(model)``, ``alias_report(model)``. Resolution: ``at_resolution(model, scale)``,
   ``refresh_norms(model, batches)``.
 * Models: ``create_model(name)``, ``list_models()``.
-* Underneath: ``flexkern.functional`` (the mathematics) and ``flexkern.engines`` (how a convolution is computed).
+* Lower levels: ``flexkern.functional`` (the mathematics) and ``flexkern.engines`` (how a convolution is computed).
 
-Importing this package needs torch alone; ``flexkern.app.data``, ``.training``, ``.report`` and the command line
-come with extras (``pip install "flexkern[train]"``).
+Importing this package needs torch alone. The application ``flexkern.app`` (data, training, reports and the command
+line) needs extras: ``pip install "flexkern[train]"``.
 """
 
 from .analysis import alias_report as alias_report
