@@ -10,10 +10,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .._support.axes import output_size
 from .._support.precision import autocast_off
 from .autograd import backward_passes, forward_pass
 from .choice import plan_conv
-from .plan import PASSES, ConvProblem, Padding, Plan, dilated_extent, output_size
+from .plan import PASSES, ConvProblem, Padding, Plan, dilated_extent
 from .weight import from_factors
 
 
@@ -94,7 +95,7 @@ def _output_like(input, held, bias, stride, padding, dilation, groups, engines):
     out_channels = held[0].shape[0]
     kernel = held[-1].shape[-len(stride) :]
     extent = dilated_extent(kernel, dilation)
-    sizes = output_size(signal, extent, stride, _pairs(padding))
+    sizes = output_size(signal, _pairs(padding), extent, stride)
     return input.new_empty(batch, out_channels, *sizes)
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .._support.axes import output_size
+
 Padding = tuple[tuple[int, int], ...]
 """Samples (before, after) per axis."""
 PASSES = ("forward", "input_gradient", "weight_gradient")
@@ -24,25 +26,6 @@ class Geometry(NamedTuple):
     signal: tuple[range, ...]
     kernel: tuple[range, ...]
     output: tuple[range, ...]
-
-
-def output_size(
-    signal: Sequence[int],
-    extent: Sequence[int],
-    stride: Sequence[int],
-    padding: Sequence[tuple[int, int]],
-) -> tuple[int, ...]:
-    """Return the output samples per axis for kernels that span ``extent`` samples, dilation included.
-
-    Example:
-        >>> output_size((28,), (5,), (2,), ((2, 2),))
-        (14,)
-    """
-    sizes = []
-    for samples, span, step, (before, after) in zip(signal, extent, stride, padding, strict=True):
-        padded = samples + before + after
-        sizes.append((padded - span) // step + 1)
-    return tuple(sizes)
 
 
 def dilated_extent(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
@@ -130,7 +113,7 @@ class ConvProblem:
     @functools.cached_property
     def output_size(self) -> tuple[int, ...]:
         """Output samples per axis; not positive where the kernel does not fit."""
-        return output_size(self.signal, self.extent, self.stride, self.padding)
+        return output_size(self.signal, self.padding, self.extent, self.stride)
 
     @property
     def multiplications(self) -> int:
