@@ -12,7 +12,7 @@ from torch import Tensor
 from ..plan import ConvProblem, PassPlan
 from ..weight import FactoredWeight, Weight, dense, gradients_of_factors
 from .dft import Split
-from .spectra import SpectralConv, Spectrum, at_least_float32, frequency_chunks, readout_matrix
+from .spectra import SpectralConv, Spectrum, frequency_chunks, readout_matrix
 from .tiling import cut_channels, cut_tile_rows
 
 

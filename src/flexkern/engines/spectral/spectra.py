@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeGuard, TypeVar
 import torch
 from torch import Tensor
 
+from ..._support.precision import at_least_float32
 from ..._support.tracing import plain_operations, transforming
 from ..plan import ConvProblem, PassPlan
 from ..weight import FactoredWeight, Weight, dense, gradients_of_factors
@@ -259,11 +260,6 @@ class SpectralConv:
 def _batch_first(values: Tensor) -> Tensor:
     """(G, B, O, ...) -> (B, G O, ...)."""
     return values.transpose(0, 1).flatten(1, 2)
-
-
-def at_least_float32(values: Tensor) -> Tensor:
-    """Convert half precision, which has too few bits for a sum over frequencies, to float32."""
-    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def kernel_lead(problem: ConvProblem) -> tuple[int, ...]:
