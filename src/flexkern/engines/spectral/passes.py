@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..._support.precision import at_least_float32
 from ..plan import ConvProblem, PassPlan
 from ..weight import FactoredWeight, Weight, dense, gradients_of_factors
 from .dft import Split
