@@ -44,7 +44,7 @@ def test_every_experiment_has_the_same_parts(name):
         (["kernel-fitting", "--data-dir", "d", "--epochs", "1"], "unrecognized arguments: --epochs 1"),
         (["cross-resolution"], "cross-resolution needs `--data-dir`, the folder or file of MNIST"),
         (["kernel-fitting"], "kernel-fitting needs `--data-dir`, a folder of images"),
-        (["motion", "--data-dir", "nowhere", "--out", "x.json"], "must hold 4 images or more"),
+        (["motion", "--data-dir", "nowhere", "--out", "x.json"], "must have at least 4 images"),
     ],
 )
 def test_user_errors_are_one_line(words, message, tmp_path, monkeypatch, capsys):

@@ -44,9 +44,9 @@ def test_files(tmp_path):
     [
         (b"no image", "photo.png", "photo.png is not a readable image"),
         (b"no array", "kernel.npy", "kernel.npy is not a readable .npy file"),
-        (np.zeros((2, 2), dtype=complex), "kernel.npy", "must hold real numbers along one to three axes"),
-        (np.zeros((1, 1, 1, 2)), "kernel.npy", "must hold real numbers along one to three axes"),
-        (np.array([1.0, np.nan]), "kernel.npy", "must hold finite numbers"),
+        (np.zeros((2, 2), dtype=complex), "kernel.npy", "must contain real numbers along one to three axes"),
+        (np.zeros((1, 1, 1, 2)), "kernel.npy", "must contain real numbers along one to three axes"),
+        (np.array([1.0, np.nan]), "kernel.npy", "must contain finite numbers"),
     ],
 )
 def test_unreadable_files(tmp_path, content, name, message):
@@ -58,7 +58,7 @@ def test_unreadable_files(tmp_path, content, name, message):
 
 @pytest.mark.parametrize("target", ["gabor:", "gabor:x", "gabor:-1", "gabor:inf"])
 def test_gabor_frequencies(target):
-    with pytest.raises(ValueError, match="a Gabor target has a frequency in Hz"):
+    with pytest.raises(ValueError, match="a Gabor target must have a frequency in Hz"):
         read_target(target)
 
 
@@ -151,5 +151,5 @@ def test_an_array_is_called_by_its_name(tmp_path, capsys):
 
 
 def test_a_target_must_be_finite():
-    with pytest.raises(ValueError, match="`target` must hold finite numbers"):
+    with pytest.raises(ValueError, match="`target` must contain finite numbers"):
         fit_kernel(lambda: SIREN(1, 1, hidden=4), torch.tensor([0.0, torch.nan]), steps=1)

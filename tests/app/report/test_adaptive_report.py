@@ -57,4 +57,4 @@ def test_the_command_measures_and_draws(tmp_path, capsys):
 
 def test_a_model_without_adaptive_kernels_is_refused(tmp_path, capsys):
     assert main(["inspect", saved(tmp_path / "w.safetensors", "plain_lenet_1k")]) == 2
-    assert "the model has no adaptive convolution" in capsys.readouterr().err
+    assert "`model` has no adaptive convolution" in capsys.readouterr().err
