@@ -482,14 +482,16 @@ class Together(nn.Module):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("squash", SQUASHES)
+@pytest.mark.parametrize("squash", [*SQUASHES, torch.atan])
 def test_every_squash_and_sharing_is_one_graph(squash):
     pairs = [(sharing, squash) for sharing in SHARINGS]
     compiles_in_one_graph(Together(pairs), lambda _, batch: torch.randn(batch, 2, 5, 6))
 
 
-@pytest.mark.parametrize("squashes", [list(SQUASHES), [torch.atan] * len(SHARINGS)], ids=["named", "function"])
-def test_squashes_and_sharings_in_one_graph(squashes):
+NAMED_PAIRS = list(zip(SHARINGS, SQUASHES, strict=True))
+
+
+@pytest.mark.parametrize("pairs", [NAMED_PAIRS, [("full", torch.atan)]], ids=["named", "function"])
+def test_squashes_and_sharings_in_one_graph(pairs):
     """A named squash is an argument of one operator, as the sharing is; a function is traced."""
-    pairs = list(zip(SHARINGS, squashes, strict=True))
     compiles_in_one_graph(Together(pairs), lambda _, batch: torch.randn(batch, 2, 5, 6))
