@@ -78,7 +78,7 @@ def fit_kernel(
     if steps < 1 or not rates or not all(0 < rate < math.inf for rate in rates):
         raise ValueError(f"`steps` and `rates` must be positive, got {steps} and {tuple(rates)}.")
     if not target.isfinite().all():
-        raise ValueError("`target` must hold finite numbers.")
+        raise ValueError("`target` must contain finite numbers.")
     best: Fit | None = None
     for rate in rates:
         fit = _fit_once(make, target, rate, steps, seed)
