@@ -41,9 +41,10 @@ class AdaptiveFlexConv(ConvNd):
     there only with ``mixing_size=1``.
 
     Args:
-        in_channels, out_channels, stride, padding, dilation, bias, padding_mode, device, dtype, generator, window,
-            causal, init_size, engine: as :class:`~flexkern.layers.flexconv.FlexConv`; ``groups`` must be 1.
+        in_channels, out_channels, stride, padding, dilation, bias, padding_mode, device, dtype: see ``nn.Conv2d``.
         kernel_size: the largest size the kernels may take.
+        groups: must be 1.
+        generator, window, causal, init_size, engine: see :class:`~flexkern.FlexConv2d`.
         rank: number of kernels that are mixed.
         mixing_size: samples per axis from which the mixing is computed (those of Q), in the middle of the largest
             kernel; if causal, at its end.
