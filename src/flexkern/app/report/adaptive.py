@@ -1,4 +1,4 @@
-"""How adaptive a trained model is: a number per layer, what is left with mean kernels, and a figure."""
+"""Measure how much a trained model depends on adaptive kernels: per layer, in accuracy, and as a figure."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from .figures import save_figure
 from .kernels import kernels_figure
 
 SAMPLES = 256
-"""Images that mean kernels are taken over."""
+"""Images over which mean kernels are taken."""
 HELD_OUT = 0.1
+"""Fraction of the training images on which accuracies are measured."""
 
 
 def inspect_adaptive(
     run_or_weights: str | Path, data_dir: str | Path | None = None, *, figure: str | Path | None = None
 ) -> dict[str, Any]:
-    """Looks at a model on a tenth of its training images; the test set stays untouched.
+    """Measure a model on a tenth of its training images; the test set stays untouched.
 
     Returns:
-        share: layer -> energy of the kernels' deviations from their mean, over that of the kernels;
-        accuracy, accuracy_of_mean: of the model, and with its mean kernels in their place; n: images.
+        share: layer -> energy of the kernels' deviations from their mean, over the energy of the kernels;
+        accuracy, accuracy_of_mean: of the model, and of the model with its mean kernels; n: number of images.
 
     Raises:
         FileNotFoundError: no such run or weights, or no data.
@@ -40,30 +41,40 @@ def inspect_adaptive(
     path = find_weights(run_or_weights)
     model, info = load_weights(path)
     task = task_of_weights(path, info, data_dir)
-    kept, held = hold_out(task.y_train, HELD_OUT)
-    x, labels, lengths = task.x_train, task.y_train[held], task.lengths_train
+    others, held_out = hold_out(task.y_train, HELD_OUT)
+    x = task.x_train
     if info.mean:
-        x = normalise(x, torch.tensor(info.mean), torch.tensor(info.std), lengths)
-    spread = kept[:: max(1, len(kept) // SAMPLES)][:SAMPLES]  # of all classes, also where they lie one after another
-    some = task.batch_transform(x[spread])
-    mean, given = with_mean_kernels(model, some), inputs_of(model, some)
+        x = normalise(x, torch.tensor(info.mean), torch.tensor(info.std), task.lengths_train)
+    step = max(1, len(others) // SAMPLES)
+    chosen = others[::step][:SAMPLES]  # spread out, so that all classes occur even where they are sorted
+    samples = task.batch_transform(x[chosen])
+    mean_model = with_mean_kernels(model, samples)
+    inputs = inputs_of(model, samples)
     if figure is not None:
-        _draw(model, given, task.y_train[spread], figure)
-    layers: dict[str, Any] = {name: model.get_submodule(name) for name in given}
+        _draw(model, inputs, task.y_train[chosen], figure)
+    shares = {}
+    for name, layer_inputs in inputs.items():
+        layer: Any = model.get_submodule(name)
+        shares[name] = adaptivity(layer, layer_inputs).share
+
+    def accuracy(net: nn.Module) -> float:
+        correct = count_correct(net, x[held_out], task.y_train[held_out], transform=task.batch_transform)
+        return correct / len(held_out)
+
     return {
-        "share": {name: adaptivity(layers[name], inputs).share for name, inputs in given.items()},
-        "accuracy": count_correct(model, x[held], labels, transform=task.batch_transform) / len(held),
-        "accuracy_of_mean": count_correct(mean, x[held], labels, transform=task.batch_transform) / len(held),
-        "n": len(held),
+        "share": shares,
+        "accuracy": accuracy(model),
+        "accuracy_of_mean": accuracy(mean_model),
+        "n": len(held_out),
         "weights": str(run_or_weights),
     }
 
 
-def _draw(model: nn.Module, given: dict[str, Tensor], labels: Tensor, path: str | Path) -> None:
-    """Two images of different classes, in the first adaptive layer."""
-    name, inputs = next(iter(given.items()))
+def _draw(model: nn.Module, inputs: dict[str, Tensor], labels: Tensor, path: str | Path) -> None:
+    """Draw two images of different classes in the first adaptive layer."""
+    name, layer_inputs = next(iter(inputs.items()))
     layer = model.get_submodule(name)
     if not isinstance(layer, AdaptiveConv2d):
-        raise ValueError(f"kernels are drawn of AdaptiveConv2d, `{name}` is of {type(layer).__name__}.")
+        raise ValueError(f"kernels can be drawn for AdaptiveConv2d only, `{name}` is a {type(layer).__name__}.")
     other = int((labels != labels[0]).nonzero()[0])
-    save_figure(kernels_figure(layer, inputs[[0, other]]), path)
+    save_figure(kernels_figure(layer, layer_inputs[[0, other]]), path)
